@@ -1,0 +1,78 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    SeedVCLiveError
+    ├── SettingsError        a setting is unknown, of the wrong type, or out of range
+    ├── EngineError          an engine is unknown, cannot be loaded, or failed
+    │   └── ModelFileError   a weight file is missing, damaged or of another version
+    ├── VoiceError           a reference clip cannot become a voice (silent, too short, …)
+    ├── MediaError           audio could not be read, sent or written
+    │   ├── MissingElementError  a GStreamer plugin is not installed
+    │   ├── InputError       a source is missing, unreadable, empty or not audio
+    │   └── OutputError      a sink cannot be opened or written
+    └── SessionError         a running conversion failed
+
+Each message is one line that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SeedVCLiveError(Exception):
+    """Base of all errors that a user can cause or mend."""
+
+
+class SettingsError(SeedVCLiveError, ValueError):
+    """A setting is unknown, of the wrong type, or out of its range.
+
+    Attributes:
+        field: name of the offending setting.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class EngineError(SeedVCLiveError):
+    """An engine is unknown, cannot be loaded, or failed."""
+
+
+class ModelFileError(EngineError):
+    """A weight file is missing, damaged or of another version."""
+
+
+class VoiceError(SeedVCLiveError):
+    """A reference clip cannot become a voice."""
+
+
+class MediaError(SeedVCLiveError):
+    """Audio could not be read, sent or written."""
+
+
+class MissingElementError(MediaError):
+    """A GStreamer element is not installed.
+
+    Attributes:
+        element: the element's factory name.
+        package: the distribution package that has it, or None when unknown.
+    """
+
+    def __init__(self, element: str, package: str | None = None) -> None:
+        remedy = f"install it with: apt-get install {package}" if package else "run: seedvc-live doctor"
+        super().__init__(f"GStreamer element '{element}' is not installed; {remedy}")
+        self.element = element
+        self.package = package
+
+
+class InputError(MediaError):
+    """A source is missing, unreadable, empty or not audio."""
+
+
+class OutputError(MediaError):
+    """A sink cannot be opened or written."""
+
+
+class SessionError(SeedVCLiveError):
+    """A running conversion failed."""
