@@ -192,6 +192,8 @@ class Engine(ABC):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]] = Settings
+    needs_reference: ClassVar[bool] = True
+    """False: `default_voice` works without a reference clip."""
 
     @property
     @abstractmethod
@@ -218,6 +220,14 @@ class Engine(ABC):
     @abstractmethod
     def convert(self, windows: Sequence[Window]) -> list[Block]:
         """Convert a batch, one block per window, in order."""
+
+    def default_voice(self) -> Voice:
+        """The voice of an engine that needs no reference.
+
+        Raises:
+            VoiceError: this engine needs a reference clip.
+        """
+        raise VoiceError(f"engine '{self.name}' needs a reference clip")
 
     def warm_up(self) -> None:  # noqa: B027  (nothing to warm is a valid answer)
         """Run once before the first session, so that the first block is not slow."""

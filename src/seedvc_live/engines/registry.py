@@ -1,0 +1,32 @@
+"""Engines by name. An engine's module is imported when it is asked for, not before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seedvc_live.engines.base import Engine
+from seedvc_live.errors import EngineError
+
+ENGINES = ("nano", "passthrough")
+"""Names of the engines that can be loaded; the first is the default."""
+
+
+def load_engine(name: str = "nano", **options: Any) -> Engine:
+    """Load an engine.
+
+    Args:
+        name: one of `ENGINES`.
+        options: passed to the engine's constructor.
+
+    Raises:
+        EngineError: no engine has that name.
+    """
+    if name == "nano":
+        from seedvc_live.engines.nano import NanoEngine
+
+        return NanoEngine(**options)
+    if name == "passthrough":
+        from seedvc_live.engines.passthrough import PassthroughEngine
+
+        return PassthroughEngine(**options)
+    raise EngineError(f"unknown engine '{name}'; known: {', '.join(ENGINES)}")
