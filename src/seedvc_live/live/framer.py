@@ -35,6 +35,7 @@ class Framer:
         self.received = 0
         """Samples pushed so far."""
         self._start = 0
+        self._ahead = 0  # samples that are no longer needed when they arrive
         # The head is what a first block lacks: its left context.
         self._pending = np.zeros(geometry.left_context, dtype=np.float32)
 
@@ -46,7 +47,9 @@ class Framer:
     def push(self, samples: Samples) -> list[Frame]:
         """Add samples, shape (n,); return the frames they completed, oldest first."""
         self.received += len(samples)
-        self._pending = np.concatenate((self._pending, np.asarray(samples, dtype=np.float32)))
+        unneeded = min(self._ahead, len(samples))
+        self._ahead -= unneeded
+        self._pending = np.concatenate((self._pending, np.asarray(samples[unneeded:], dtype=np.float32)))
         return self._cut()
 
     def flush(self) -> list[Frame]:
@@ -61,6 +64,30 @@ class Framer:
             self._pending = np.concatenate((self._pending, np.zeros(max(missing, 0), dtype=np.float32)))
             frames += self._cut(limit=1)
         return frames
+
+    def force(self) -> Frame:
+        """The next frame, though not all of it has arrived: silence stands in for the rest.
+
+        Samples that arrive later still serve as context of the following frames.
+        """
+        frame = np.zeros(self.geometry.window, dtype=np.float32)
+        have = min(len(self._pending), self.geometry.window)
+        frame[:have] = self._pending[:have]
+        start, self._start = self._start, self._start + self.geometry.block
+        self._ahead += max(0, self.geometry.block - len(self._pending))
+        self._pending = self._pending[self.geometry.block :].copy()
+        return Frame(start, frame)
+
+    def silence(self, samples: int) -> list[Frame]:
+        """`samples` of the stream are missing: zeros stand in for them."""
+        return self.push(np.zeros(samples, dtype=np.float32))
+
+    def jump(self, samples: int) -> None:
+        """`samples` of the stream are missing: blocks begin anew behind them, without context."""
+        self.received += samples
+        self._start = self.received
+        self._ahead = 0
+        self._pending = np.zeros(self.geometry.left_context, dtype=np.float32)
 
     def _cut(self, limit: int | None = None) -> list[Frame]:
         geometry, frames, offset = self.geometry, [], 0

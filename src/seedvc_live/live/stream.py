@@ -1,0 +1,250 @@
+"""LiveStream: one live conversion as a machine of events, without threads and without a clock.
+
+Whoever drives it tells it what time it is: `session.py` with the real one, tests with a virtual one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from seedvc_live.audio.pcm import Samples
+from seedvc_live.engines.base import Block
+from seedvc_live.live.arrival import ArrivalClock
+from seedvc_live.live.chain import BlockChain, Plan
+from seedvc_live.live.framer import Frame, Framer
+from seedvc_live.live.overload import Ladder
+from seedvc_live.live.playout import Emission, Playout
+
+_LONG_GAP = 1.0
+"""Seconds of missing input that are not converted as silence but jumped over."""
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The parts of a live stream's delay, in seconds. Together they are its bound.
+
+    Attributes:
+        algorithmic: block, lookahead and join, from the geometry.
+        compute: reserved for converting a block.
+        playout: depth that absorbs the network's jitter.
+    """
+
+    algorithmic: float
+    compute: float
+    playout: float
+
+    @property
+    def total(self) -> float:
+        """Seconds from a sample's arrival to its emission."""
+        return self.algorithmic + self.compute + self.playout
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A frame to convert.
+
+    Attributes:
+        plan: its windows (none in bypass).
+        deadline: when its first sample is due, seconds of the driver's clock.
+    """
+
+    plan: Plan
+    deadline: float
+
+
+@dataclass
+class StreamStats:
+    """Counted since the start.
+
+    Attributes:
+        received: input samples, silence in place of lost ones included.
+        filled: samples of silence put in for input lost unannounced.
+        blocks: blocks converted.
+        dropped_blocks: blocks never converted because their time had passed, or soon would.
+        forced_blocks: blocks converted before all of their input had come.
+        compute_seconds: spent in the engine.
+    """
+
+    received: int = 0
+    filled: int = 0
+    blocks: int = 0
+    dropped_blocks: int = 0
+    forced_blocks: int = 0
+    compute_seconds: float = 0.0
+
+
+class LiveStream:
+    """Input samples → jobs → converted blocks → paced output, with a bounded delay.
+
+    Events: `receive` (input came), `finish` (no more will), `take` (a worker asks for a job), `done` (it
+    returns the blocks), `pull` (output is due). One job is under way at a time, since a block needs the
+    state of the one before it.
+    """
+
+    def __init__(
+        self,
+        chain: BlockChain,
+        rate: int,
+        delay: Delay,
+        *,
+        overload: Literal["silence", "bypass"] = "silence",
+    ) -> None:
+        """
+        Args:
+            chain: the stream's conversion; its geometry is that of the stream.
+            rate: Hz, of input and output.
+            delay: its total is kept from the first sample to the last.
+            overload: what is heard when the engine cannot keep up. `bypass` gives the speaker's own voice
+                away, so it is never the default.
+        """
+        self._chain = chain
+        self._rate = rate
+        self._framer = Framer(chain.geometry)
+        self._clock = ArrivalClock(rate)
+        self._queue: deque[Frame] = deque()
+        self._busy: Job | None = None
+        self._estimate = 0.0
+        self._ended = False
+        self.delay = delay
+        self.playout = Playout(rate)
+        self.ladder = Ladder(("full", overload))
+        self.stats = StreamStats()
+
+    @property
+    def chain(self) -> BlockChain:
+        """Voice, settings and bypass are set here; they take effect at the next block."""
+        return self._chain
+
+    @property
+    def finished(self) -> bool:
+        """Whether all there ever will be has been emitted."""
+        return self._ended and self.playout.position >= self._framer.received
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds from capture to emission of the sample that is next, by the latest pull."""
+        return self._lag
+
+    _lag: float | None = None
+
+    def receive(self, now: float, samples: Samples, gap: int = 0) -> None:
+        """Input samples, shape (n,), arrived at `now`; `gap` samples are known to be missing before them."""
+        self._insert(gap)
+        lost = self._clock.missing(now, self._framer.received + len(samples))
+        if lost:
+            self._insert(lost)
+            self._clock.shifted(lost)
+            self.stats.filled += lost
+        self._queue.extend(self._framer.push(samples))
+        self.stats.received = self._framer.received
+        self._clock.arrived(now, self._framer.received)
+
+    def finish(self) -> None:
+        """No more input will come: the tail is converted and played."""
+        if not self._ended:
+            self._ended = True
+            self._queue.extend(self._framer.flush())
+
+    def take(self, now: float) -> Job | None:
+        """The next job for the engine, or None while there is none.
+
+        Frames whose slot has passed, or would have by the time they are converted, are dropped here:
+        the queue is bounded in time.
+        """
+        if self._busy is not None:
+            return None
+        self._force_overdue(now)
+        while self._queue:
+            frame = self._queue.popleft()
+            due = self._due(frame.start)
+            end = due + self._chain.geometry.block / self._rate
+            if now + self._estimate >= end:
+                self._drop()
+                continue
+            if self.ladder.step == "silence":
+                self._chain.skip()
+                self._settle(late=False, load=0.0)
+                continue
+            job = Job(self._plan(frame), due)
+            if job.plan.windows:
+                self._busy = job
+                return job
+            self._play(job.plan, [])
+            self._settle(late=False, load=0.0)
+        return None
+
+    def done(self, job: Job, blocks: Sequence[Block], seconds: float) -> None:
+        """The engine converted `job` in `seconds`."""
+        self._busy = None
+        length = self._chain.geometry.block / self._rate
+        # A slow block is believed at once, a quick one only by and by.
+        self._estimate = max(seconds, 0.9 * self._estimate + 0.1 * seconds)
+        self.stats.blocks += 1
+        self.stats.compute_seconds += seconds
+        late = self._play(job.plan, blocks)
+        self._settle(late=late > 0, load=seconds / length)
+
+    def pull(self, now: float, count: int) -> Emission:
+        """Emit what is due from `now` on for `count` samples of output time."""
+        if self._clock.offset is None:
+            return Emission(Playout._nothing())
+        wanted = (now - self.delay.total - self._clock.offset) * self._rate
+        emission = self.playout.pull(wanted, count, self._framer.received)
+        if len(emission.samples):
+            emitted = self.playout.position - len(emission.samples)
+            self._lag = now - self._clock.capture(emitted)
+        return emission
+
+    def _insert(self, missing: int) -> None:
+        """Silence in place of missing input, or a jump where it is long."""
+        if missing > _LONG_GAP * self._rate:
+            while self._framer.framed < self._framer.received:
+                self._queue.append(self._framer.force())
+            self.playout.hole(self._framer.received, self._framer.received + missing)
+            self._framer.jump(missing)
+        elif missing:
+            self._queue.extend(self._framer.silence(missing))
+
+    def _force_overdue(self, now: float) -> None:
+        """Convert what has waited long enough for the input that would complete it."""
+        if self._clock.offset is None or self._ended:
+            return
+        wait = self.delay.algorithmic + self.delay.playout
+        while self._framer.framed < self._framer.received and (
+            now > self._clock.capture(self._framer.framed) + wait
+        ):
+            self._queue.append(self._framer.force())
+            self.stats.forced_blocks += 1
+
+    def _due(self, index: int) -> float:
+        return self._clock.capture(index) + self.delay.total
+
+    def _plan(self, frame: Frame) -> Plan:
+        target = self._chain.target
+        if self.ladder.step != "bypass":
+            return self._chain.plan(frame)
+        self._chain.target = replace(target, bypass=True)
+        try:
+            return self._chain.plan(frame)
+        finally:
+            self._chain.target = target
+
+    def _play(self, plan: Plan, blocks: Sequence[Block]) -> int:
+        samples = self._chain.complete(plan, blocks)
+        beyond = plan.frame.start + len(samples) - self._framer.received
+        if beyond > 0:
+            samples = samples[: len(samples) - beyond]
+        return self.playout.put(plan.frame.start, samples)
+
+    def _drop(self) -> None:
+        self._chain.skip()
+        self._estimate *= 0.9
+        self.stats.dropped_blocks += 1
+        self._settle(late=True, load=1.0)
+
+    def _settle(self, late: bool, load: float) -> None:
+        if self.ladder.observe(late, load):
+            self._estimate = 0.0
