@@ -48,7 +48,7 @@ def lag_of(run: Run, source: np.ndarray, first: float, last: float) -> float:
     part = timeline[int(first * RATE) : int(last * RATE)]
     scores = [
         float(part @ source[int(first * RATE) - lag : int(first * RATE) - lag + len(part)])
-        for lag in range(0, RATE // 2)
+        for lag in range(RATE // 2)
     ]
     return int(np.argmax(scores)) / RATE
 

@@ -90,7 +90,8 @@ class Framer:
         self._pending = np.zeros(self.geometry.left_context, dtype=np.float32)
 
     def _cut(self, limit: int | None = None) -> list[Frame]:
-        geometry, frames, offset = self.geometry, [], 0
+        geometry, offset = self.geometry, 0
+        frames: list[Frame] = []
         while len(self._pending) - offset >= geometry.window and (limit is None or len(frames) < limit):
             frames.append(Frame(self._start, self._pending[offset : offset + geometry.window].copy()))
             self._start += geometry.block
