@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from seedvc_live.engines.base import Block, Engine, Settings, Voice, Window
-from seedvc_live.errors import SessionError
+from seedvc_live.errors import InputError, SessionError
 from seedvc_live.live.chain import BlockChain, Target
 from seedvc_live.live.converter import LiveConverter
 from seedvc_live.live.stream import Delay, Job, LiveStream
@@ -41,6 +41,7 @@ def convert_offline(
     sink: Sink,
     report: Report,
     *,
+    strict: bool = False,
     progress: Callable[[float, float | None], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> Report:
@@ -51,6 +52,7 @@ def convert_offline(
     Args:
         source, sink: not started; at the engine's rate. Both are closed on return.
         report: its figures are filled in.
+        strict: a source that breaks off is an error, not a warning.
         progress: called with (seconds done, seconds in all if known).
         cancelled: set from elsewhere to stop early; what was converted until then is finalised.
 
@@ -78,6 +80,8 @@ def convert_offline(
             _emit(live.push, chunk.samples, sink, report)
             if progress is not None:
                 progress(report.samples_in / rate, source.duration)
+        if strict and source.truncated:
+            raise InputError(source.truncated)
         _emit(lambda _: live.flush(), np.zeros(0, dtype=np.float32), sink, report)
         sink.finish()
     except BaseException:

@@ -21,12 +21,14 @@ def load_engine(name: str = "nano", **options: Any) -> Engine:
     Raises:
         EngineError: no engine has that name.
     """
+    if name in ENGINES and options:
+        raise EngineError(f"engine '{name}' has no option '{next(iter(options))}'")
     if name == "nano":
         from seedvc_live.engines.nano import NanoEngine
 
-        return NanoEngine(**options)
+        return NanoEngine()
     if name == "passthrough":
         from seedvc_live.engines.passthrough import PassthroughEngine
 
-        return PassthroughEngine(**options)
+        return PassthroughEngine()
     raise EngineError(f"unknown engine '{name}'; known: {', '.join(ENGINES)}")

@@ -1,0 +1,71 @@
+# The two commands to know: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+ALL := $(VENV)/.all
+CORPUS ?= ../shared/corpus
+export PYTHON
+
+.PHONY: help demo test test-all check format train evaluate bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+demo: $(RUN) ## install, convert the bundled clip to the bundled reference voice, print the report
+	@$(VENV)/bin/seedvc-live doctor --brief
+	@mkdir -p demo
+	@data=$$($(PY) -c 'from importlib.resources import files; print(files("seedvc_live") / "data")'); \
+	cp "$$data/source.flac" demo/source.flac; cp "$$data/reference.flac" demo/reference.flac; \
+	$(VENV)/bin/seedvc-live convert demo/source.flac demo/reference.flac demo/converted.wav
+	@echo "Listen:  demo/source.flac (who speaks)  demo/reference.flac (whose voice)  demo/converted.wav (the result)"
+
+test: $(DEV) ## the core tests: no torch, no browser
+	$(PY) -m pytest -m "not slow and not torch and not evaluate"
+
+test-all: $(ALL) ## every test, with torch and the evaluation models
+	SEEDVC_LIVE_TEST_ALL=1 $(PY) -m pytest
+
+check: $(DEV) ## formatting, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(DEV) ## format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+train: $(ALL) ## make nano's weights; CORPUS=folder, see training/README.md
+	$(PY) -m training.run --config training/nano.yaml --corpus $(CORPUS)
+
+bench: $(RUN) ## speed and latency of nano on this machine
+	$(VENV)/bin/seedvc-live bench --engine nano
+
+clean: ## remove what make made
+	rm -rf $(VENV) demo build dist
+
+$(VENV)/.system-run: scripts/system-packages
+	@scripts/system-packages run
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.10 to 3.13 is needed; name one with: make PYTHON=python3.11"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUN): $(VENV)/.system-run pyproject.toml constraints.txt
+	@echo "Installing seedvc-live into $(VENV) (PyGObject is compiled: about a minute)"
+	@$(PIP) --upgrade pip
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV): $(RUN)
+	@scripts/system-packages run test
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(ALL): $(DEV)
+	@echo "Installing torch and the evaluation models into $(VENV)"
+	@$(PIP) -e '.[dev,train,evaluate]'
+	@$(PIP) --no-deps resemblyzer==0.1.4
+	@touch $@

@@ -1,0 +1,127 @@
+"""Options and steps that several commands share."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from seedvc_live.engines.base import Engine, Settings, Voice
+from seedvc_live.engines.registry import ENGINES, load_engine
+from seedvc_live.errors import SettingsError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SETTINGS = {
+    "steps": "diffusion_steps",
+    "cfg_rate": "cfg_rate",
+    "pitch_shift": "pitch_shift",
+    "block": "block",
+}
+"""Option → name of the engine's setting."""
+
+
+def engine_options(command: F) -> F:
+    """Which engine, and how it is set."""
+    for option in reversed(
+        [
+            click.option(
+                "--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True, help="Engine."
+            ),
+            click.option("--model", help="Model of the engine, where it has several."),
+            click.option("--device", help="Device, where the engine has a choice (cpu, cuda)."),
+            click.option("--steps", type=int, help="Diffusion steps (seed-vc)."),
+            click.option("--cfg-rate", type=float, help="Classifier-free guidance (seed-vc)."),
+            click.option("--pitch-shift", type=float, help="Semitones, on top of the voice's register."),
+            click.option("--block", type=float, help="Block length in seconds."),
+            click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Any other setting."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def log_options(command: F) -> F:
+    """How much is logged, and in what form, on standard error."""
+    command = click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+    )(command)
+    return click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="warning",
+        show_default=True,
+    )(command)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """Send the package's log to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else logging.Formatter("seedvc-live: %(message)s"))
+    logger = logging.getLogger("seedvc_live")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def make_engine(options: dict[str, Any]) -> tuple[Engine, Settings]:
+    """Load the engine that the options ask for and check its settings.
+
+    Raises:
+        EngineError, SettingsError: it does not exist, or does not have such a setting.
+    """
+    given = {name: options[name] for name in ("model", "device") if options.get(name) is not None}
+    engine = load_engine(options["engine"], **given)
+    values: dict[str, Any] = {
+        setting: options[option] for option, setting in _SETTINGS.items() if options.get(option) is not None
+    }
+    for pair in options.get("pairs", ()):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError(name, f"--set takes NAME=VALUE, got '{pair}'")
+        values[name] = value
+    return engine, engine.settings_type.parse(values)
+
+
+def make_voice(engine: Engine, reference: str | None) -> Voice:
+    """Enroll the reference clip.
+
+    Raises:
+        MediaError, VoiceError: it cannot be read, or is not fit.
+    """
+    if reference is None:
+        return engine.default_voice()
+    from seedvc_live.media.load import load_audio
+
+    return engine.enroll(load_audio(reference))
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two names mean one file, links included."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return os.path.abspath(first) == os.path.abspath(second)
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False))

@@ -1,0 +1,94 @@
+"""`seedvc-live convert`: a recording into another voice."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from seedvc_live.cli.common import (
+    engine_options,
+    log_options,
+    make_engine,
+    make_voice,
+    print_json,
+    same_file,
+    set_up_logging,
+)
+from seedvc_live.errors import InputError, OutputError
+
+
+@click.command("convert")
+@click.argument("source")
+@click.argument("reference")
+@click.argument("output")
+@engine_options
+@click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz; the engine's by default.")
+@click.option("--strict", is_flag=True, help="Fail where the source is damaged, instead of warning.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+@log_options
+def command(source: str, reference: str, output: str, **options: Any) -> None:
+    """Convert SOURCE, any audio file, into the voice of REFERENCE (1-30 s of speech) and write OUTPUT.
+
+    OUTPUT is WAV or FLAC by its name. As many samples are written as SOURCE has, at the engine's rate.
+    """
+    from seedvc_live.media.open import file_sink, file_source
+    from seedvc_live.report import Report
+    from seedvc_live.session import Conversion, convert_offline
+
+    set_up_logging(options["log_level"], options["log_format"])
+    for name, role in ((source, "source"), (reference, "reference")):
+        if same_file(name, output):
+            raise OutputError(f"output and {role} are the same file: {output}")
+    engine, settings = make_engine(options)
+    report = Report(engine.name, source, reference, output, model=options["model"])
+    cancelled = threading.Event()
+    try:
+        conversion = Conversion(engine, make_voice(engine, reference), settings, options["seed"])
+        with tqdm(total=1.0, disable=None, leave=False, bar_format=_BAR) as bar:
+
+            def progress(done: float, total: float | None) -> None:
+                bar.total = max(total or done, done)
+                bar.update(done - bar.n)
+
+            previous = signal.signal(signal.SIGINT, _setter(cancelled))
+            try:
+                convert_offline(
+                    conversion,
+                    file_source(source, engine.sample_rate),
+                    file_sink(output, engine.sample_rate, options["rate"]),
+                    report,
+                    strict=options["strict"],
+                    progress=progress,
+                    cancelled=cancelled,
+                )
+            finally:
+                signal.signal(signal.SIGINT, previous)
+    finally:
+        engine.close()
+    for warning in report.warnings:
+        click.echo(f"seedvc-live: warning: {warning}", err=True)
+    if cancelled.is_set():
+        click.echo("seedvc-live: interrupted; what was converted is in the output", err=True)
+    if options["as_json"]:
+        print_json(report.as_dict())
+    else:
+        click.echo("\n".join(report.lines()))
+    if cancelled.is_set():
+        raise click.exceptions.Exit(130)
+    if report.samples_in == 0:
+        raise InputError(f"no audio in {source}")
+
+
+_BAR = "{percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} s, {remaining} left"
+
+
+def _setter(event: threading.Event) -> Any:
+    def handle(number: int, frame: FrameType | None) -> None:
+        event.set()
+
+    return handle
