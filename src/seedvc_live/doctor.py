@@ -1,0 +1,165 @@
+"""Checks of an installation: what is there, what is missing, and the command that installs it."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from seedvc_live.engines.registry import ENGINES, load_engine
+from seedvc_live.errors import SeedVCLiveError
+
+USES: dict[str, tuple[str, ...]] = {
+    "core": ("appsink", "appsrc", "audioconvert", "audioresample", "capsfilter"),
+    "files": (
+        "filesrc",
+        "decodebin",
+        "filesink",
+        "wavparse",
+        "wavenc",
+        "flacparse",
+        "flacdec",
+        "flacenc",
+        "mpegaudioparse",
+        "mpg123audiodec",
+        "oggdemux",
+        "vorbisdec",
+        "opusparse",
+        "opusdec",
+        "qtdemux",
+        "faad",
+    ),
+    "rtp": (
+        "udpsrc",
+        "rtpjitterbuffer",
+        "rtpopusdepay",
+        "opusdec",
+        "opusenc",
+        "rtpopuspay",
+        "udpsink",
+    ),
+    "udp": ("udpsrc", "udpsink"),
+    "test": ("audiotestsrc",),
+    "devices": ("autoaudiosrc", "autoaudiosink"),
+}
+"""GStreamer elements by what they are for. Devices are optional: servers have none."""
+
+_OPTIONAL = {"devices"}
+
+_APT = "apt-get install --no-install-recommends"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: stable, used in the documentation (`gstreamer.rtp`).
+        ok: whether what is needed is there.
+        required: whether the program fails without it.
+        detail: version, or what is missing.
+        remedy: the command that mends it.
+    """
+
+    name: str
+    ok: bool
+    required: bool = True
+    detail: str = ""
+    remedy: str = ""
+
+
+def check_all(engine: str | None = None) -> list[Check]:
+    """Every check; `engine` None checks all engines that are installed with the package."""
+    checks = [_python(), _gi()]
+    if checks[-1].ok:
+        checks.append(_gstreamer())
+        if checks[-1].ok:
+            checks += [_elements(use, names) for use, names in USES.items()]
+    checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank")]
+    checks += [_engine(name) for name in ([engine] if engine else ENGINES)]
+    return checks
+
+
+def as_dict(checks: list[Check]) -> dict[str, Any]:
+    """For JSON: the overall verdict and every check."""
+    return {"ok": healthy(checks), "checks": [asdict(check) for check in checks]}
+
+
+def healthy(checks: list[Check]) -> bool:
+    """Whether nothing that is required is missing."""
+    return all(check.ok or not check.required for check in checks)
+
+
+def _python() -> Check:
+    ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    remedy = "" if ok else "use Python 3.10 to 3.13"
+    return Check("python", ok, detail=platform.python_version(), remedy=remedy)
+
+
+def _gi() -> Check:
+    try:
+        gi = importlib.import_module("gi")
+    except ImportError as error:
+        headers = f"{_APT} libgirepository1.0-dev libcairo2-dev pkg-config gcc python3-dev"
+        return Check("gi", False, detail=str(error), remedy=f"{headers} && pip install 'PyGObject<3.51'")
+    return Check("gi", True, detail=f"PyGObject {gi.__version__}")
+
+
+def _gstreamer() -> Check:
+    remedy = f"{_APT} gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base"
+    try:
+        from seedvc_live.media.elements import Gst, init
+
+        init()
+    except (ImportError, ValueError, SeedVCLiveError) as error:
+        return Check("gstreamer", False, detail=str(error), remedy=remedy)
+    found = Gst.version()
+    text = ".".join(str(part) for part in found[:3])
+    ok = (found[0], found[1]) >= (1, 20)
+    return Check("gstreamer", ok, detail=text, remedy="" if ok else "GStreamer 1.20 or later is needed")
+
+
+def _elements(use: str, names: tuple[str, ...]) -> Check:
+    from seedvc_live.media.elements import DEBIAN_PACKAGES, check_elements
+
+    missing = check_elements(list(names))
+    required = use not in _OPTIONAL
+    if not missing:
+        return Check(f"gstreamer.{use}", True, required, f"{len(names)} elements")
+    packages = sorted({DEBIAN_PACKAGES.get(name, "gstreamer1.0-plugins-bad") for name in missing})
+    return Check(
+        f"gstreamer.{use}",
+        False,
+        required,
+        f"missing: {', '.join(missing)} (in {', '.join(packages)})",
+        f"{_APT} {' '.join(packages)}",
+    )
+
+
+def _module(name: str) -> Check:
+    package = name.replace("_", "-")
+    try:
+        importlib.import_module(name)
+        return Check(package, True, detail=version(package))
+    except ImportError as error:
+        return Check(package, False, detail=str(error), remedy=f"pip install {package}")
+    except PackageNotFoundError:
+        return Check(package, True, detail="version unknown")
+
+
+def _engine(name: str) -> Check:
+    def describe(load: Callable[[], Any]) -> str:
+        engine = load()
+        try:
+            return f"{engine.sample_rate} Hz, weights {engine.weights_hash[:12]}"
+        finally:
+            engine.close()
+
+    try:
+        return Check(f"engine.{name}", True, detail=describe(lambda: load_engine(name)))
+    except (SeedVCLiveError, ImportError) as error:
+        return Check(f"engine.{name}", False, detail=str(error), remedy="pip install --force-reinstall seedvc-live")
