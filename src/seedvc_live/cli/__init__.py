@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 import traceback
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _wants_traceback(arguments: Sequence[str]) -> bool:
     return "--log-level=debug" in arguments or any(
-        pair == ("--log-level", "debug") for pair in zip(arguments, arguments[1:], strict=False)
+        pair == ("--log-level", "debug") for pair in itertools.pairwise(arguments)
     )
 
 

@@ -27,7 +27,9 @@ from seedvc_live.errors import InputError, OutputError
 @click.argument("reference")
 @click.argument("output")
 @engine_options
-@click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz; the engine's by default.")
+@click.option(
+    "--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz; the engine's by default."
+)
 @click.option("--strict", is_flag=True, help="Fail where the source is damaged, instead of warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 @log_options

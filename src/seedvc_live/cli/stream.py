@@ -30,9 +30,13 @@ NETWORK_PLAYOUT = 40.0
 @click.option("--output", "output_uri", required=True, help="PATH, rtp://…, udp://…, speaker:")
 @click.option("--reference", help="Clip of the target voice, 1-30 s of speech.")
 @engine_options
-@click.option("--playout", type=click.FloatRange(0, 2000), help="Play-out depth, ms [default: 40 for a network].")
+@click.option(
+    "--playout", type=click.FloatRange(0, 2000), help="Play-out depth, ms [default: 40 for a network]."
+)
 @click.option("--duration", type=click.FloatRange(min=0.01), help="Stop after so many seconds of input.")
-@click.option("--idle-timeout", type=click.FloatRange(min=0.1), help="Stop after so many seconds without input.")
+@click.option(
+    "--idle-timeout", type=click.FloatRange(min=0.1), help="Stop after so many seconds without input."
+)
 @click.option(
     "--overload",
     type=click.Choice(["silence", "bypass"]),
@@ -41,7 +45,9 @@ NETWORK_PLAYOUT = 40.0
     help="What is heard when this machine is too slow; bypass lets your own voice through.",
 )
 @click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz, for files and raw UDP.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output at the end.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the report as JSON on standard output at the end."
+)
 @log_options
 def command(input_uri: str, output_uri: str, reference: str | None, **options: Any) -> None:
     """Convert live from --input to --output until the input ends, --duration, --idle-timeout or Ctrl-C.

@@ -69,9 +69,7 @@ def _file(path: str) -> Address:
     return Address("file", path=path)
 
 
-def _network(
-    scheme: str, host: str | None, text: str, parameters: dict[str, int | float | str]
-) -> Address:
+def _network(scheme: str, host: str | None, text: str, parameters: dict[str, int | float | str]) -> Address:
     try:
         port = urlsplit(text).port
     except ValueError:
