@@ -180,11 +180,10 @@ class LiveSource:
                 sample = self._appsink.try_pull_sample(seconds_to_ns(_PULL_SECONDS))
                 if sample is not None:
                     self._handle(sample)
-                    del sample
-                elif self._appsink.get_property("eos"):
-                    break
                 self._bus.poll()
-                self._check_bus()
+                self._check_bus()  # before the end is looked at: an error ends the stream too
+                if sample is None and self._appsink.get_property("eos"):
+                    break
                 self._between()
             self._enqueue(self._resampler.flush())
         except MediaError as error:
