@@ -48,7 +48,13 @@ class VoiceError(SeedVCLiveError):
 
 
 class MediaError(SeedVCLiveError):
-    """Audio could not be read, sent or written."""
+    """Audio could not be read, sent or written.
+
+    Attributes:
+        debug: GStreamer's own account of it, for the log at level debug; None when there is none.
+    """
+
+    debug: str | None = None
 
 
 class MissingElementError(MediaError):
