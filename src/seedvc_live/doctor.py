@@ -162,6 +162,4 @@ def _engine(name: str) -> Check:
     try:
         return Check(f"engine.{name}", True, detail=describe(lambda: load_engine(name)))
     except (SeedVCLiveError, ImportError) as error:
-        return Check(
-            f"engine.{name}", False, detail=str(error), remedy="pip install --force-reinstall seedvc-live"
-        )
+        return Check(f"engine.{name}", False, detail=str(error), remedy="pip install --force-reinstall seedvc-live")

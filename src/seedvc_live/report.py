@@ -50,10 +50,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """All fields, for JSON."""
         self.real_time_factor = self.compute_seconds / self.audio_seconds if self.audio_seconds else 0.0
-        return {
-            name: round(value, 6) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
-        }
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
     def lines(self) -> list[str]:
         """A few lines for a terminal."""

@@ -157,9 +157,7 @@ class LiveSession:
         self._duration, self._idle = duration, idle_timeout
         reserve = compute_reserve(engine, conversion.voice, conversion.settings)
         geometry = engine.geometry(conversion.settings, conversion.voice)
-        chain = BlockChain(
-            geometry, Target(conversion.voice, conversion.settings), self._rate, conversion.seed
-        )
+        chain = BlockChain(geometry, Target(conversion.voice, conversion.settings), self._rate, conversion.seed)
         self.delay = Delay(geometry.algorithmic_latency / self._rate, reserve, playout)
         self.stream = LiveStream(chain, self._rate, self.delay, overload=overload)
         self._turn = threading.Condition()

@@ -47,8 +47,7 @@ def lag_of(run: Run, source: np.ndarray, first: float, last: float) -> float:
         timeline[begin : begin + len(samples)] = samples
     part = timeline[int(first * RATE) : int(last * RATE)]
     scores = [
-        float(part @ source[int(first * RATE) - lag : int(first * RATE) - lag + len(part)])
-        for lag in range(RATE // 2)
+        float(part @ source[int(first * RATE) - lag : int(first * RATE) - lag + len(part)]) for lag in range(RATE // 2)
     ]
     return int(np.argmax(scores)) / RATE
 

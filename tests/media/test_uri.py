@@ -17,9 +17,7 @@ from seedvc_live.media.uri import Address, parse_uri
         ("rtp://[::1]:5004", Address("rtp", host="::1", port=5004)),
         (
             "udp://localhost:9?format=s16le&rate=16000&channels=2",
-            Address(
-                "udp", host="localhost", port=9, parameters={"format": "s16le", "rate": 16000, "channels": 2}
-            ),
+            Address("udp", host="localhost", port=9, parameters={"format": "s16le", "rate": 16000, "channels": 2}),
         ),
         ("test:sine?freq=220", Address("test", parameters={"freq": 220.0})),
         ("test:", Address("test")),

@@ -18,9 +18,7 @@ from seedvc_live.cli.common import engine_options, log_options, make_engine, pri
 @engine_options
 @click.option("--source", help="Speech to convert; the bundled clip, repeated, by default.")
 @click.option("--reference", help="Reference clip; the bundled one by default.")
-@click.option(
-    "--seconds", type=click.FloatRange(1, 3600), default=60, show_default=True, help="How much audio."
-)
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=60, show_default=True, help="How much audio.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--output", type=click.Path(dir_okay=False), help="Also write the result to this JSON file.")
 @log_options

@@ -31,9 +31,7 @@ def engine_options(command: F) -> F:
     """Which engine, and how it is set."""
     for option in reversed(
         [
-            click.option(
-                "--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True, help="Engine."
-            ),
+            click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True, help="Engine."),
             click.option("--model", help="Model of the engine, where it has several."),
             click.option("--device", help="Device, where the engine has a choice (cpu, cuda)."),
             click.option("--steps", type=int, help="Diffusion steps (seed-vc)."),
@@ -50,9 +48,9 @@ def engine_options(command: F) -> F:
 
 def log_options(command: F) -> F:
     """How much is logged, and in what form, on standard error."""
-    command = click.option(
-        "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
-    )(command)
+    command = click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)(
+        command
+    )
     return click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),

@@ -27,9 +27,7 @@ from seedvc_live.errors import InputError, OutputError
 @click.argument("reference")
 @click.argument("output")
 @engine_options
-@click.option(
-    "--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz; the engine's by default."
-)
+@click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz; the engine's by default.")
 @click.option("--strict", is_flag=True, help="Fail where the source is damaged, instead of warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 @log_options
@@ -38,7 +36,8 @@ def command(source: str, reference: str, output: str, **options: Any) -> None:
 
     OUTPUT is WAV or FLAC by its name. As many samples are written as SOURCE has, at the engine's rate.
     """
-    from seedvc_live.media.open import file_sink, file_source
+    from seedvc_live.media.sinks import FileSink
+    from seedvc_live.media.sources import FileSource
     from seedvc_live.report import Report
     from seedvc_live.session import Conversion, convert_offline
 
@@ -61,8 +60,8 @@ def command(source: str, reference: str, output: str, **options: Any) -> None:
             try:
                 convert_offline(
                     conversion,
-                    file_source(source, engine.sample_rate),
-                    file_sink(output, engine.sample_rate, options["rate"]),
+                    FileSource(source, engine.sample_rate),
+                    FileSink(output, engine.sample_rate, file_rate=options["rate"]),
                     report,
                     strict=options["strict"],
                     progress=progress,

@@ -30,13 +30,9 @@ NETWORK_PLAYOUT = 40.0
 @click.option("--output", "output_uri", required=True, help="PATH, rtp://…, udp://…, speaker:")
 @click.option("--reference", help="Clip of the target voice, 1-30 s of speech.")
 @engine_options
-@click.option(
-    "--playout", type=click.FloatRange(0, 2000), help="Play-out depth, ms [default: 40 for a network]."
-)
+@click.option("--playout", type=click.FloatRange(0, 2000), help="Play-out depth, ms [default: 40 for a network].")
 @click.option("--duration", type=click.FloatRange(min=0.01), help="Stop after so many seconds of input.")
-@click.option(
-    "--idle-timeout", type=click.FloatRange(min=0.1), help="Stop after so many seconds without input."
-)
+@click.option("--idle-timeout", type=click.FloatRange(min=0.1), help="Stop after so many seconds without input.")
 @click.option(
     "--overload",
     type=click.Choice(["silence", "bypass"]),
@@ -45,9 +41,7 @@ NETWORK_PLAYOUT = 40.0
     help="What is heard when this machine is too slow; bypass lets your own voice through.",
 )
 @click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz, for files and raw UDP.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the report as JSON on standard output at the end."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output at the end.")
 @log_options
 def command(input_uri: str, output_uri: str, reference: str | None, **options: Any) -> None:
     """Convert live from --input to --output until the input ends, --duration, --idle-timeout or Ctrl-C.
@@ -87,8 +81,7 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
         )
         _LOG.info("%s → %s, latency %.0f ms", input_uri, output_uri, 1000.0 * session.delay.total)
         previous = {
-            number: signal.signal(number, lambda *_: session.stop())
-            for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, lambda *_: session.stop()) for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             session.run()

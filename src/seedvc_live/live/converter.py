@@ -41,9 +41,7 @@ class LiveConverter:
         out = [live.push(chunk) for chunk in chunks] + [live.flush()]
     """
 
-    def __init__(
-        self, engine: Engine, voice: Voice, settings: Settings | None = None, *, seed: int = 0
-    ) -> None:
+    def __init__(self, engine: Engine, voice: Voice, settings: Settings | None = None, *, seed: int = 0) -> None:
         """
         Args:
             engine: its `sample_rate` is that of input and output.
@@ -55,9 +53,7 @@ class LiveConverter:
         self.settings = settings or engine.settings_type()
         self.geometry: Geometry = engine.geometry(self.settings, voice)
         self._framer = Framer(self.geometry)
-        self._chain = BlockChain(
-            self.geometry, Target(voice, self.settings), rate=engine.sample_rate, seed=seed
-        )
+        self._chain = BlockChain(self.geometry, Target(voice, self.settings), rate=engine.sample_rate, seed=seed)
         self._flushed = False
 
     @property

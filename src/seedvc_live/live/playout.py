@@ -193,7 +193,5 @@ def _stretch(samples: Samples, count: int) -> Samples:
     t = (position - index).astype(np.float32)
     before, a = samples[np.maximum(index - 1, 0)], samples[index]
     b, after = samples[np.minimum(index + 1, size - 1)], samples[np.minimum(index + 2, size - 1)]
-    curve = a + 0.5 * t * (
-        b - before + t * (2 * before - 5 * a + 4 * b - after + t * (3 * (a - b) + after - before))
-    )
+    curve = a + 0.5 * t * (b - before + t * (2 * before - 5 * a + 4 * b - after + t * (3 * (a - b) + after - before)))
     return np.asarray(curve, dtype=np.float32)

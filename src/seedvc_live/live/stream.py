@@ -213,9 +213,7 @@ class LiveStream:
         if self._clock.offset is None or self._ended:
             return
         wait = self.delay.algorithmic + self.delay.playout
-        while self._framer.framed < self._framer.received and (
-            now > self._clock.capture(self._framer.framed) + wait
-        ):
+        while self._framer.framed < self._framer.received and (now > self._clock.capture(self._framer.framed) + wait):
             self._queue.append(self._framer.force())
             self.stats.forced_blocks += 1
 
