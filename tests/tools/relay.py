@@ -19,6 +19,7 @@ class Relay:
         duplicate, reorder: probabilities; a reordered packet is held for 30 ms.
         delay, jitter: seconds.
         protect: the first so many packets are never touched.
+        until: nor are those from this one on.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Relay:
         jitter: float = 0.0,
         seed: int = 1,
         protect: int = 5,
+        until: int | None = None,
     ) -> None:
         self.target = ("127.0.0.1", target)
         self.loss, self.burst, self.duplicate, self.reorder = loss, burst, duplicate, reorder
-        self.delay, self.jitter, self.protect = delay, jitter, protect
+        self.delay, self.jitter = delay, jitter
+        self.touched = range(protect, 1 << 31 if until is None else until)
         self.received = self.dropped = self.duplicated = self.reordered = 0
         self.dropped_at: list[int] = []
         self._random = random.Random(seed)
@@ -73,7 +76,7 @@ class Relay:
             self.received += 1
             # Draw always, so that a packet's fate does not depend on its neighbours'.
             lost, twice, late, spread = (self._random.random() for _ in range(4))
-            if index >= self.protect and losing == 0 and lost < self.loss / self.burst:
+            if index in self.touched and losing == 0 and lost < self.loss / self.burst:
                 losing = self.burst
             if losing:
                 losing -= 1
@@ -81,11 +84,11 @@ class Relay:
                 self.dropped_at.append(index)
                 continue
             when = time.monotonic() + self.delay + spread * self.jitter
-            if index >= self.protect and late < self.reorder:
+            if index in self.touched and late < self.reorder:
                 when += 0.03
                 self.reordered += 1
             copies = 1
-            if index >= self.protect and twice < self.duplicate:
+            if index in self.touched and twice < self.duplicate:
                 copies = 2
                 self.duplicated += 1
             for _ in range(copies):

@@ -127,7 +127,8 @@ class Playout:
         if self._holes:
             limit = min(limit, self._holes[0][0])
         error = round(wanted) - self.position
-        if error > self._jump:
+        # After a pause the stream goes on at its right place at once: catching up slowly would be delay.
+        if error > (self._step if self._owed else self._jump):
             self._skip_to(min(round(wanted), limit))
             error = 0
         elif error < -self._jump:
