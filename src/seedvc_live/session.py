@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from seedvc_live.audio.pcm import Samples
 from seedvc_live.engines.base import Block, Engine, Settings, Voice, Window
 from seedvc_live.errors import InputError, SessionError
 from seedvc_live.live.chain import BlockChain, Target
@@ -81,7 +82,7 @@ def convert_offline(
             if progress is not None:
                 progress(report.samples_in / rate, source.duration)
         if strict and source.truncated:
-            raise InputError(source.truncated)
+            raise InputError(f"'{report.source}' breaks off: {source.truncated}")
         _emit(lambda _: live.flush(), np.zeros(0, dtype=np.float32), sink, report)
         sink.finish()
     except BaseException:
@@ -91,7 +92,7 @@ def convert_offline(
     finally:
         source.stop()
     if source.truncated:
-        report.warnings.append(source.truncated)
+        report.warnings.append(f"'{report.source}' breaks off: {source.truncated}")
     report.sample_rate = rate
     report.audio_seconds = report.samples_in / rate
     report.blocks = -(-report.samples_in // live.geometry.block)
@@ -225,21 +226,29 @@ class LiveSession:
             samples, arrival = chunk.samples, chunk.arrival_time
             if limit is not None:
                 samples = samples[: limit - position]
-            position += len(samples)
-            if not self._source.live:
+            if self._source.live:
+                self._deliver(arrival, samples, chunk.gap_samples)
+            else:
                 # A file is played in real time, as a microphone would.
-                arrival = begin + position / self._rate
-                if self._stop.wait(max(0.0, arrival - now)):
-                    break
+                step = round(PULL * self._rate)
+                for first in range(0, len(samples), step):
+                    part = samples[first : first + step]
+                    arrival = begin + (position + first + len(part)) / self._rate
+                    if self._stop.wait(max(0.0, arrival - time.monotonic())):
+                        break
+                    self._deliver(arrival, part, 0)
+            position += len(samples)
             last = arrival
-            with self._turn:
-                self._report.samples_in += len(samples)
-                self.stream.receive(arrival, samples, chunk.gap_samples)
-                self._turn.notify_all()
             if limit is not None and position >= limit:
                 break
         with self._turn:
             self.stream.finish()
+            self._turn.notify_all()
+
+    def _deliver(self, arrival: float, samples: Samples, gap: int) -> None:
+        with self._turn:
+            self._report.samples_in += len(samples)
+            self.stream.receive(arrival, samples, gap)
             self._turn.notify_all()
 
     def _convert(self) -> None:
@@ -305,5 +314,5 @@ class LiveSession:
         report.drift_corrections = played.added + played.dropped
         report.overload_steps = stream.ladder.changes
         if self._source.truncated:
-            report.warnings.append(self._source.truncated)
+            report.warnings.append(f"'{report.source}' breaks off: {self._source.truncated}")
         return report
