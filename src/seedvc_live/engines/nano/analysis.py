@@ -1,0 +1,82 @@
+"""What is measured of the source: content, level, broad bands, pitch; the same live and in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedvc_live.engines.nano import grid, pitch, spectrum
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of a batch of blocks of n points, and of the `before` steps ahead of them.
+
+    A block starts at its (even) point 0, so `before` steps ahead is point -2 × before.
+
+    Attributes:
+        content: Whisper features at points 2, 4, … n of the block, and the `before` ahead of them,
+            shape (batch, before + n / 2, 384).
+        level: dB re full scale at points 1 … n and 2 × before ahead, shape (batch, 2 × before + n).
+        bands: shares in dB, as `level`, shape (batch, 2 × before + n, 4).
+        log_f0, voicing: at points 0 … n + 1 and 2 × before ahead, shape (batch, 2 × before + n + 2).
+    """
+
+    content: Array
+    level: Array
+    bands: Array
+    log_f0: Array
+    voicing: Array
+
+
+def window_power(samples: Array) -> Array:
+    """Spectra of windows at points FIRST_FRAME … last - 2; (batch, n) at 16 kHz → (batch, frames, 201)."""
+    points = samples.shape[-1] // grid.ANALYSIS_HOP
+    first = grid.FIRST_FRAME
+    return spectrum.power_frames(
+        samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first
+    )
+
+
+def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[Array, Array, Array]:
+    """Content, level and bands (as in `Measured`) of the blocks of windows.
+
+    Args:
+        encoder: the content network (ONNX Runtime).
+        samples: whole windows at 16 kHz, shape (batch, n).
+        before: steps ahead of the block to give as well.
+    """
+    n = samples.shape[-1] // grid.ANALYSIS_HOP - grid.CONTEXT_POINTS - grid.LOOKAHEAD_POINTS
+    power = window_power(samples)
+    content = encoder.run(["content"], {"mel": spectrum.whisper_mel(power)})[0]
+    start = grid.CONTEXT_POINTS - 2 * before - grid.FIRST_FRAME
+    step = start // 2 + 1
+    block_power = power[:, start + 1 : start + 1 + 2 * before + n]
+    return content[:, step : step + before + n // 2], spectrum.levels(block_power), spectrum.bands(block_power)
+
+
+def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured:
+    """All measurements of the blocks of whole windows at 16 kHz, shape (batch, n)."""
+    n = samples.shape[-1] // grid.ANALYSIS_HOP - grid.CONTEXT_POINTS - grid.LOOKAHEAD_POINTS
+    content, level, bands = content_and_levels(encoder, samples, before)
+    log_f0, confidence = pitch.track(tracker, samples)
+    points = grid.CONTEXT_POINTS + np.arange(-2 * before, n + 2)
+    tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
+    return Measured(
+        content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks])
+    )
+
+
+def cut_windows(samples: Array, block_points: int) -> Array:
+    """A whole signal at 16 kHz as the windows of a stream: (n,) → (blocks, window), zeros around it."""
+    block = block_points * grid.ANALYSIS_HOP
+    left, right = grid.CONTEXT_POINTS * grid.ANALYSIS_HOP, grid.LOOKAHEAD_POINTS * grid.ANALYSIS_HOP
+    blocks = -(-len(samples) // block)
+    padded = np.pad(samples, (left, blocks * block - len(samples) + right))
+    view = np.lib.stride_tricks.sliding_window_view(padded, left + block + right)[::block]
+    return np.ascontiguousarray(view)

@@ -1,0 +1,257 @@
+"""The nano engine: zero-shot voice conversion on one CPU core, all weights in the package.
+
+A source-filter synthesiser (DDSP: J. Engel et al., ICLR 2020) whose filters are drawn by a small causal
+network from the source's content (Whisper's encoder on a short window), the pitch moved to the target's
+register, and the reference's voice. What a stream remembers is in `state`, so blocks join without a
+crossfade.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+from pydantic import Field
+
+from seedvc_live.audio.pcm import Pcm, Samples
+from seedvc_live.engines.base import Block, Engine, Geometry, Settings, State, Voice, Window
+from seedvc_live.engines.nano import (
+    analysis,
+    envelope,
+    excitation,
+    frames,
+    grid,
+    networks,
+    pitch,
+    reference,
+    spectrum,
+    synthesis,
+)
+from seedvc_live.engines.nano.speaker import embed
+from seedvc_live.engines.nano.statistics import Statistics
+from seedvc_live.errors import VoiceError
+
+Array = npt.NDArray[np.float32]
+
+HISTORY = 22
+"""Steps before a step that the decoder looks back at."""
+_WARM = 2
+"""Steps synthesised ahead of a cold block, so that it starts in full."""
+_BEFORE = HISTORY + _WARM
+_LOUDEST = 4.0
+"""Input is clipped here: far above full scale, far below what overflows."""
+_MATCHED = slice(frames.BOTTLENECK, frames.BOTTLENECK + synthesis.BANDS)
+
+
+class NanoSettings(Settings):
+    """Settings of the nano engine."""
+
+    block: float = Field(default=0.16, ge=0.08, le=0.5, description="block length in seconds, whole 20 ms")
+    pitch_shift: float = Field(default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch")
+    match_register: bool = Field(
+        default=True, description="move the pitch to the target's register; off keeps the source's pitch"
+    )
+
+
+class NanoEngine(Engine):
+    """See the module's text. Not for two threads at once.
+
+    Raises:
+        ModelFileError: a weight file is missing or damaged.
+    """
+
+    name: ClassVar[str] = "nano"
+    settings_type: ClassVar[type[Settings]] = NanoSettings
+
+    def __init__(self, weights: Path = networks.WEIGHTS) -> None:
+        self._hash = networks.hash_of(weights)
+        self._content = networks.open_session(weights / "content.onnx")
+        self._pitch = networks.open_session(weights / "pitch.onnx")
+        self._decoder = networks.open_session(weights / "decoder.onnx")
+        self._speaker_file = weights / "speaker.onnx"
+        self._speaker: Any = None
+        self._constants = networks.load_constants(weights / "constants.npz")
+
+    @property
+    def sample_rate(self) -> int:
+        """24000 Hz."""
+        return grid.RATE
+
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 over the weight files."""
+        return self._hash
+
+    def geometry(self, settings: Settings, voice: Voice) -> Geometry:
+        """0.8 s of context, the block in whole 20 ms, 80 ms of lookahead; blocks join as they are."""
+        return Geometry(
+            left_context=grid.CONTEXT_POINTS * grid.HOP,
+            block=max(1, round(settings.block * grid.RATE / grid.STEP)) * grid.STEP,
+            lookahead=grid.LOOKAHEAD_POINTS * grid.HOP,
+        )
+
+    def enroll(self, reference_clip: Pcm) -> Voice:
+        """Derive a voice; see `Engine.enroll`. Tensors are described at `reference.describe`."""
+        clip = reference_clip.head(30.0)
+        if not np.isfinite(clip.samples).all():
+            raise VoiceError("the reference holds samples that are not finite (NaN or infinite); use another clip")
+        if clip.seconds < 1.0:
+            raise VoiceError(f"the reference lasts {clip.seconds:.2f} s; give at least 1 s of speech")
+        if float(np.abs(clip.samples).max()) < 1e-3:
+            raise VoiceError("the reference is silent; give a clip with speech")
+        samples = np.clip(clip.samples, -_LOUDEST, _LOUDEST)
+        wide = _resampled(samples, clip.rate, grid.RATE)
+        narrow = _resampled(samples, clip.rate, grid.ANALYSIS_RATE)
+        windows = analysis.cut_windows(narrow, 16)
+        parts = [analysis.content_and_levels(self._content, window[None]) for window in windows]
+        points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
+        content = np.concatenate([part[0][0] for part in parts])[: points // 2]
+        level = np.concatenate([part[1][0] for part in parts])[:points]
+        if not reference.active(level, float(level.max())).any():
+            raise VoiceError("no speech found in the reference: it is all but silent; give a louder clip")
+        tracks = pitch.track(self._pitch, narrow[None])
+        log_f0, voicing = pitch.at_points(tracks[0][0], tracks[1][0], 2 * np.arange(1, points // 2 + 1))
+        if self._speaker is None:
+            self._speaker = networks.open_session(self._speaker_file)
+        tensors = reference.describe(
+            self._constants, embed(self._speaker, narrow), content, envelope.shapes(wide, level), level[1::2],
+            log_f0, voicing, envelope.is_narrow(wide),
+        )  # fmt: skip
+        return Voice(self.name, self._hash, tensors)
+
+    def convert(self, windows: Sequence[Window]) -> list[Block]:
+        """See `Engine.convert`.
+
+        Raises:
+            VoiceError: a voice was made by another engine or with other weights.
+        """
+        # One network call needs windows of one length; a cold window takes more steps than others.
+        groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            if window.voice.engine != self.name or window.voice.weights != self._hash:
+                raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
+            groups[len(window.samples), window.state is None].append(index)
+        blocks: dict[int, Block] = {}
+        for indices in groups.values():
+            blocks.update(zip(indices, self._convert([windows[i] for i in indices]), strict=True))
+        return [blocks[i] for i in range(len(windows))]
+
+    def _convert(self, windows: Sequence[Window]) -> list[Block]:
+        samples = np.stack([_cleaned(window.samples) for window in windows])
+        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), _BEFORE)
+        jobs = [
+            _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
+            for i, window in enumerate(windows)
+        ]
+        inputs = {
+            "rows": np.stack([job.rows for job in jobs]).astype(np.float32),
+            "condition": np.stack([window.voice.tensors["condition"] for window in windows]),
+        }
+        corrections = self._decoder.run(["correction"], inputs)[0]
+        return [job.finish(correction) for job, correction in zip(jobs, corrections, strict=True)]
+
+    def warm_up(self) -> None:
+        """Enroll a noise and convert one block of it."""
+        noise = excitation.noise(0, 0, 2 * grid.RATE) * np.float32(0.1)
+        voice = self.enroll(Pcm(noise, grid.RATE))
+        settings = NanoSettings()
+        size = self.geometry(settings, voice).window
+        for state in (None, self.convert([Window(0, noise[:size], voice, settings)])[0].state):
+            self.convert([Window(0, noise[:size], voice, settings, state=state)])
+
+
+class _Job:
+    """One window on its way: what goes into the decoder, and what is made of its answer."""
+
+    def __init__(self, constants: reference.Constants, window: Window, measured: analysis.Measured) -> None:
+        self.window, state = window, window.state
+        settings = window.settings
+        tensors = window.voice.tensors
+        register = tensors["register"]
+        cold = state is None
+        # Steps and points to leave out: a warm stream remembers what came before the block.
+        skip = 0 if cold else _BEFORE
+        content, self.level, bands = measured.content[skip:], measured.level[2 * skip :], measured.bands[2 * skip :]
+        log_f0, voicing = measured.log_f0[2 * skip :], measured.voicing[2 * skip :]
+        before = Statistics.empty() if state is None else Statistics.unpack(state)
+        self.statistics = before.updated(content, self.level, log_f0[1:-1], voicing[1:-1])
+        log_f0 = _to_register(self.statistics, constants, log_f0, register, settings)
+        if state is None:
+            history = np.zeros((0, frames.WIDTH), np.float16)
+            self.phase = 0.0
+            self.tail = np.zeros(synthesis.TAIL, np.float32)
+        else:
+            history = state["rows"]
+            self.phase = float(state["phase"][0])
+            self.tail = state["tail"]
+            # These two points have already sounded, in the last block's last frame.
+            log_f0[:2], voicing = state["pitch"][0], voicing.copy()
+            voicing[:2] = state["pitch"][1]
+        self.log_f0, self.voicing = log_f0, voicing
+        content = content - self.statistics.content_mean(constants)
+        bottleneck = np.tanh(
+            (content / constants["content_scale"] @ constants["bottleneck_weight"] + constants["bottleneck_bias"]) / 3
+        )
+        matched = reference.match(reference.keys(constants, content), tensors["keys"], tensors["shapes"])
+        new = frames.rows(
+            (bottleneck * 3).astype(np.float32), matched, self.level, self.statistics.mean_level(), bands,
+            log_f0[1:-1], voicing[1:-1], register,
+        )  # fmt: skip
+        self.rows = np.concatenate([history, new])
+
+    def finish(self, correction: Array) -> Block:
+        """Synthesise; `correction` is the decoder's answer to `rows`, shape (steps, 2, 2, BANDS)."""
+        steps = len(self.rows) - HISTORY
+        level, log_f0, voicing = self.level[-2 * steps :], self.log_f0[-2 * steps - 2 :], self.voicing[-2 * steps - 2 :]
+        matched = self.rows[HISTORY - 1 :, _MATCHED].astype(np.float32)
+        envelopes = np.clip(
+            frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1), -14, 5
+        ) + frames.gate(level)[:, None, None]
+        pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
+        warm = steps - (len(self.window.samples) - _OUTSIDE) // grid.STEP
+        start = self.window.start - warm * grid.STEP
+        noise = excitation.noise(self.window.seed, start - start % 4, len(pulses))
+        samples, tail = synthesis.synthesise(
+            np.ascontiguousarray(envelopes[:, 0]), np.ascontiguousarray(envelopes[:, 1]), pulses, noise, self.tail
+        )
+        state = {
+            "rows": self.rows[-HISTORY:].copy(),
+            "pitch": np.stack([log_f0[-2:], voicing[-2:]]).astype(np.float32),
+            "phase": phases[-2:-1].copy(),
+            "tail": tail,
+            **self.statistics.pack(),
+        }
+        return Block(self.window.start, np.clip(samples[warm * grid.STEP :], -1, 1), state)
+
+
+_OUTSIDE = (grid.CONTEXT_POINTS + grid.LOOKAHEAD_POINTS) * grid.HOP
+"""Samples of a window that are not its block's."""
+
+
+def _to_register(
+    statistics: Statistics, constants: reference.Constants, log_f0: Array, register: Array, settings: Settings
+) -> Array:
+    """Source log F0 moved to the target's register, and by the pitch shift."""
+    assert isinstance(settings, NanoSettings)
+    shift = settings.pitch_shift * np.log(2) / 12
+    if settings.match_register:
+        mean, spread = statistics.register(constants["register"])
+        # Half of the difference in liveliness (in the log): a short clip tells it badly.
+        stretch = float(np.clip(np.sqrt(register[1] / spread), 0.8, 1.25))
+        log_f0 = register[0] + stretch * (log_f0 - mean)
+    return np.clip(log_f0 + shift, np.log(40.0), np.log(1200.0)).astype(np.float32)
+
+
+def _cleaned(samples: Samples) -> Samples:
+    """Without NaN and infinities, which would otherwise stay in the stream's memory."""
+    finite = np.where(np.isfinite(samples), samples, 0)
+    return np.clip(finite, -_LOUDEST, _LOUDEST).astype(np.float32)
+
+
+def _resampled(samples: Samples, rate: int, target: int) -> Samples:
+    return np.asarray(soxr.resample(samples, rate, target) if rate != target else samples, np.float32)

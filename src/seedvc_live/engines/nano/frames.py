@@ -1,0 +1,64 @@
+"""The decoder's input rows, one per step, and what its output means."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from seedvc_live.engines.nano.envelope import NEPER_PER_DB
+from seedvc_live.engines.nano.pitch import DEFAULT
+from seedvc_live.engines.nano.synthesis import BANDS
+
+Array = npt.NDArray[np.float32]
+
+BOTTLENECK = 64
+WIDTH = BOTTLENECK + BANDS + 16
+"""Numbers in a row."""
+_BAND_CENTRE = -10.0
+_GATE = -62.0
+"""Below this level (dB) output is faded out."""
+
+
+def rows(
+    narrow_content: Array, matched: Array, level: Array, mean_level: float, bands: Array, log_f0: Array,
+    voicing: Array, register: Array,
+) -> npt.NDArray[np.float16]:  # fmt: skip
+    """Rows of n steps.
+
+    Args:
+        narrow_content: content after the bottleneck, shape (n, BOTTLENECK).
+        matched: envelope shapes from the reference, shape (n, BANDS).
+        level, bands, log_f0, voicing: at points 1 … 2n: (2n,), (2n, 4), (2n,), (2n,); log F0 is the target's.
+        mean_level: of the source's speech, dB.
+        register: mean and spread of the target's log F0.
+
+    Returns:
+        shape (n, WIDTH), float16 so that a stream's memory of them is small, and exact.
+    """
+    n = len(matched)
+    loudness = np.clip((level - mean_level) / 10, -6, 3)
+    height = (log_f0 - DEFAULT) * 2 * voicing
+    relative = (log_f0 - register[0]) / register[1] * 0.5 * voicing
+    columns = [loudness[:, None], (bands - _BAND_CENTRE) / 15, height[:, None], relative[:, None], voicing[:, None]]
+    points = np.concatenate(columns, 1).reshape(n, 16)
+    return np.concatenate([narrow_content, matched, points], 1).astype(np.float16)
+
+
+def base(matched: Array, level: Array) -> Array:
+    """Log envelopes before the network's correction, at points.
+
+    Args:
+        matched: shapes at the step before the first and at the n steps, shape (n + 1, BANDS).
+        level: dB at points 1 … 2n, shape (2n,).
+
+    Returns:
+        shape (2n, BANDS): the matched shape, halfway between steps at odd points, at the source's level.
+    """
+    points = np.stack([(matched[:-1] + matched[1:]) / 2, matched[1:]], 1).reshape(-1, matched.shape[-1])
+    return np.asarray(points + level[:, None] * NEPER_PER_DB, np.float32)
+
+
+def gate(level: Array) -> Array:
+    """Log gain at points that takes what is near silence to silence; shape of `level` (dB)."""
+    below = np.maximum(0, _GATE - level)
+    return np.where(level <= -90, -40.0, -0.25 * below).astype(np.float32)

@@ -1,0 +1,128 @@
+"""Spectra of a window: Whisper's log-mel, level, broad bands; and the mel scale used for envelopes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from seedvc_live.engines.nano import grid
+
+Array = npt.NDArray[np.float32]
+
+FFT = 400
+"""Whisper's analysis window, 25 ms at 16 kHz."""
+LEVEL_FLOOR = -100.0
+"""Lowest level in dB re full scale."""
+BAND_EDGES = (0.0, 1000.0, 2200.0, 4500.0, 8000.0)
+"""Edges, in Hz, of the broad bands."""
+_PEAK = 1.5
+"""Where the loudest bin of a window is put, log10 of Whisper's power: its value for normalised speech."""
+_MAX_GAIN = 2.5
+"""Most that quiet input is raised, log10 of power (25 dB)."""
+
+
+def mel_from_hz(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Slaney's mel scale: linear to 1 kHz, logarithmic above."""
+    f = np.asarray(hz, np.float64)
+    return np.where(f < 1000, f * 3 / 200, 15 + 27 * np.log(np.maximum(f, 1e-3) / 1000) / np.log(6.4))
+
+
+def hz_from_mel(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Inverse of `mel_from_hz`."""
+    m = np.asarray(mel, np.float64)
+    return np.where(m < 15, m * 200 / 3, 1000 * np.exp(np.log(6.4) / 27 * (m - 15)))
+
+
+@lru_cache
+def mel_filters(rate: int, fft: int, bands: int) -> tuple[Array, Array]:
+    """Triangular filters on the mel scale from 0 Hz to half of `rate`.
+
+    Returns:
+        weights, shape (bands, fft // 2 + 1), with Slaney's area normalisation, and centres in Hz, (bands,).
+    """
+    edges = hz_from_mel(np.linspace(0, float(mel_from_hz(rate / 2)), bands + 2))
+    bins = np.arange(fft // 2 + 1) * rate / fft
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    weights = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    return weights.astype(np.float32), edges[1:-1].astype(np.float32)
+
+
+def _hann(length: int) -> Array:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+
+
+def power_frames(samples: Array, hop: int, size: int, fft: int, first: int, count: int) -> Array:
+    """Power spectra |X|² of Hann frames of `size` samples centred at `hop` × (first … first + count - 1).
+
+    Frames must lie inside `samples`, shape (..., n). Returns shape (..., count, fft // 2 + 1).
+    """
+    begin = first * hop - size // 2
+    last = begin + (count - 1) * hop + size
+    if begin < 0 or last > samples.shape[-1]:
+        raise ValueError(f"frames reach outside: samples {begin} to {last} of {samples.shape[-1]}")
+    frames = np.lib.stride_tricks.sliding_window_view(samples[..., begin:last], size, axis=-1)[..., ::hop, :]
+    spectrum = np.fft.rfft(frames * _hann(size), fft, axis=-1)
+    return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+
+
+def whisper_mel(power: Array) -> Array:
+    """Whisper's log-mel, with the window's peak brought to one level so that loudness does not matter.
+
+    Args:
+        power: shape (..., frames, 201).
+
+    Returns:
+        shape (..., 80, frames).
+    """
+    mel = np.log10(np.maximum(power @ mel_filters(grid.ANALYSIS_RATE, FFT, 80)[0].T, 1e-10))
+    peak = mel.max(axis=(-2, -1), keepdims=True)
+    shift = np.minimum(_PEAK - peak, _MAX_GAIN)
+    mel = np.maximum(mel + shift, peak + shift - 8)
+    return np.ascontiguousarray(np.swapaxes((mel + 4) / 4, -1, -2), np.float32)
+
+
+def levels(power: Array) -> Array:
+    """Level of each frame in dB re a full-scale square wave, not below `LEVEL_FLOOR`; shape (..., frames)."""
+    window = _hann(FFT)
+    energy = (power.sum(-1) * 2 - power[..., 0] - power[..., -1]) / (FFT * float(np.sum(window**2)))
+    return (10 * np.log10(np.maximum(energy, 10 ** (LEVEL_FLOOR / 10)))).astype(np.float32)
+
+
+def bands(power: Array) -> Array:
+    """Share of each broad band in a frame's power, in dB, at least -60; shape (..., frames, 4)."""
+    bins = np.arange(power.shape[-1]) * grid.ANALYSIS_RATE / FFT
+    total = power.sum(-1) + 1e-9
+    parts = [
+        power[..., (bins >= low) & (bins < high)].sum(-1) / total
+        for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True)
+    ]
+    return (10 * np.log10(np.maximum(np.stack(parts, -1), 1e-6))).astype(np.float32)
+
+
+@lru_cache
+def _decimator() -> Array:
+    """Low-pass of the 3:2 resampler: Kaiser-windowed sinc at 48 kHz, 97 taps, cut at 7.5 kHz."""
+    taps = np.arange(-48, 49)
+    cut = 2 * 7500 / 48000
+    response = np.sinc(taps * cut) * cut * np.kaiser(97, 8.0)
+    return (2 * response / response.sum()).astype(np.float32)
+
+
+def to_analysis_rate(samples: Array) -> Array:
+    """24 kHz → 16 kHz, zeros outside the window; (..., 3n) → (..., 2n). Linear phase: nothing moves in time.
+
+    Sample j of the result stands at 48 kHz index 3j, where input sample i stands at 2i.
+    """
+    taps = _decimator()
+    padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(25, 26)])
+    count = samples.shape[-1] // 3
+    result = np.empty((*samples.shape[:-1], 2 * count), np.float32)
+    # Even outputs (48 kHz index 6m = input 3m) meet the even taps, odd ones (6m+3) the odd taps.
+    for phase, (centre, chosen) in enumerate(((0, taps[0::2]), (1, taps[1::2]))):
+        first = 25 + centre - len(chosen) // 2 + phase
+        view = np.lib.stride_tricks.sliding_window_view(padded, len(chosen), axis=-1)
+        result[..., phase::2] = view[..., first : first + 3 * count : 3, :] @ chosen
+    return result

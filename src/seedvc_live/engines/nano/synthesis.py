@@ -1,0 +1,82 @@
+"""Source-filter synthesis: excitation frames through minimum-phase filters, overlap-added.
+
+Frame k is cut from the excitation by a 20 ms Hann window that starts at point k; its filters stand for
+point k + 1, the window's middle. Filters are minimum phase, so nothing sounds before its time
+(cepstral folding: A. Oppenheim and R. Schafer, "Discrete-Time Signal Processing"; as a neural vocoder:
+Z. Liu et al., "Neural homomorphic vocoder", Interspeech 2020).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from seedvc_live.engines.nano import grid
+from seedvc_live.engines.nano.spectrum import mel_filters
+
+Array = npt.NDArray[np.float32]
+
+FFT = 1024
+BINS = FFT // 2 + 1
+BANDS = 80
+"""Mel-spaced bands of an envelope, 0 to 12 kHz."""
+FRAME = 2 * grid.HOP
+"""Samples of an excitation frame."""
+TAIL = FFT - grid.HOP
+"""Samples that a block's last frame reaches beyond the block."""
+
+
+@lru_cache
+def band_interpolation() -> Array:
+    """Matrix (BANDS, BINS): envelopes at band centres → at FFT bins, linear in Hz, constant outside."""
+    centres = mel_filters(grid.RATE, FFT, BANDS)[1]
+    bins = np.arange(BINS) * grid.RATE / FFT
+    return np.stack([np.interp(bins, centres, row) for row in np.eye(BANDS)]).astype(np.float32)
+
+
+@lru_cache
+def _window() -> Array:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)).astype(np.float32)
+
+
+@lru_cache
+def _fold() -> Array:
+    fold = np.zeros(FFT, np.float32)
+    fold[0] = fold[FFT // 2] = 1
+    fold[1 : FFT // 2] = 2
+    return fold
+
+
+def minimum_phase(log_envelope: Array) -> npt.NDArray[np.complex64]:
+    """Log magnitudes (natural) at band centres (..., BANDS) → complex responses (..., BINS)."""
+    cepstrum = np.fft.irfft(log_envelope @ band_interpolation(), FFT, axis=-1)
+    return np.exp(np.fft.rfft(cepstrum * _fold(), FFT, axis=-1)).astype(np.complex64)
+
+
+def frame_spectra(excitation: Array) -> npt.NDArray[np.complex64]:
+    """Spectra of the frames that start at points 0 … n-1 of `excitation`, shape ((n + 1) × HOP,)."""
+    frames = np.lib.stride_tricks.sliding_window_view(excitation, FRAME)[:: grid.HOP]
+    return np.fft.rfft(frames * _window(), FFT, axis=-1).astype(np.complex64)
+
+
+def synthesise(harmonic: Array, noisy: Array, pulse_train: Array, noise: Array, tail: Array) -> tuple[Array, Array]:
+    """One stretch of n frames.
+
+    Args:
+        harmonic, noisy: log envelopes of the n frames, shape (n, BANDS).
+        pulse_train, noise: excitations from the first frame's start, shape ((n + 1) × HOP,).
+        tail: what earlier frames still sound, shape (TAIL,).
+
+    Returns:
+        samples, shape (n × HOP,), and the tail for what follows, shape (TAIL,).
+    """
+    n = len(harmonic)
+    spectra = frame_spectra(pulse_train) * minimum_phase(harmonic) + frame_spectra(noise) * minimum_phase(noisy)
+    pieces = np.fft.irfft(spectra, FFT, axis=-1).astype(np.float32)
+    out = np.zeros(n * grid.HOP + TAIL, np.float32)
+    out[:TAIL] += tail
+    for k in range(n):
+        out[k * grid.HOP : k * grid.HOP + FFT] += pieces[k]
+    return out[: n * grid.HOP], out[n * grid.HOP :]

@@ -1,0 +1,1 @@
+"""Seed-VC: the published checkpoints."""

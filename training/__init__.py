@@ -1,0 +1,1 @@
+"""The recipe that makes the nano engine's weights: corpus, features, training, ONNX."""

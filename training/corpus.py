@@ -1,0 +1,69 @@
+"""Which recordings train the model, and which speakers must not.
+
+The folder holds `librispeech/` (one utterance per speaker), `heldout.tsv` (never trained on) and
+`parallel/` (time-aligned synthetic speech with `meta.jsonl`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from seedvc_live.engines.nano import grid
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording. Clips of one `group` are the same sentence, sample for sample."""
+
+    name: str
+    path: Path
+    speaker: str
+    group: str
+    wide: bool
+    """Whether there is anything above 8 kHz."""
+
+
+def heldout(corpus: Path) -> set[str]:
+    """File names that no training may use."""
+    return {line.split("\t")[0] for line in (corpus / "heldout.tsv").read_text().splitlines()[1:]}
+
+
+def real(corpus: Path) -> list[Clip]:
+    """LibriSpeech without the held-out speakers."""
+    never = heldout(corpus)
+    speakers = {name.split("-")[0] for name in never}
+    return [
+        Clip(path.stem, path, path.name.split("-")[0], path.stem, wide=False)
+        for path in sorted((corpus / "librispeech").glob("*.flac"))
+        if path.name.split("-")[0] not in speakers
+    ]
+
+
+def parallel(corpus: Path) -> list[Clip]:
+    """The synthetic sentences; a voice is a speaker of its own, blends by their weights."""
+    clips = []
+    for line in (corpus / "parallel" / "meta.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        for index, voice in enumerate(entry["voices"]):
+            name = f"{entry['id']}_{index}"
+            speaker = "+".join(f"{part}:{weight}" for part, weight in sorted(voice.items()))
+            path = corpus / "parallel" / f"{name}.opus"
+            clips.append(Clip(name, path, speaker, entry["id"], wide=True))
+    return clips
+
+
+def read(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """The recording at 24 kHz and at 16 kHz, float32."""
+    samples, rate = soundfile.read(clip.path, dtype="float32")
+    if samples.ndim > 1:
+        samples = samples.mean(1)
+    return (
+        np.asarray(soxr.resample(samples, rate, grid.RATE), np.float32),
+        np.asarray(soxr.resample(samples, rate, grid.ANALYSIS_RATE), np.float32),
+    )

@@ -1,0 +1,88 @@
+"""Torch modules to ONNX files with float16 initializers (a Cast to float32 follows each: ORT folds it)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+
+def store_half(model: onnx.ModelProto, smallest: int = 256) -> None:
+    """Replace float32 initializers of at least `smallest` values by float16 ones, each with a Cast."""
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < smallest:
+            continue
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        if not np.isfinite(half).all():
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, name + "_f16"))
+        casts.append(helper.make_node("Cast", [name + "_f16"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def export(
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    path: Path,
+    inputs: list[str],
+    outputs: list[str],
+    dynamic: dict[str, dict[int, str]],
+) -> None:
+    """Write `module`, traced on `example`, to `path`."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), example, str(path), input_names=inputs, output_names=outputs,
+            dynamic_axes=dynamic, opset_version=17, dynamo=False,
+        )  # fmt: skip
+    model = onnx.load(str(path))
+    store_half(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def export_content(encoder: nn.Module, path: Path) -> None:
+    """Content encoder: `mel` (batch, 80, frames) → `content` (batch, (frames + 1) // 2, 384)."""
+    dynamic = {"mel": {0: "batch", 2: "frames"}, "content": {0: "batch", 1: "steps"}}
+    export(encoder, (torch.zeros(2, 80, 101),), path, ["mel"], ["content"], dynamic)
+
+
+def export_speaker(encoder: nn.Module, path: Path) -> None:
+    """Speaker encoder: `fbank` (batch, frames, 80), mean removed → `embedding` (batch, 192)."""
+    dynamic = {"fbank": {0: "batch", 1: "frames"}, "embedding": {0: "batch"}}
+    export(encoder, (torch.zeros(2, 298, 80),), path, ["fbank"], ["embedding"], dynamic)
+
+
+def export_run(run: Path, out: Path) -> None:
+    """The averaged weights of a run's last checkpoint: `decoder.onnx` and `constants.npz`."""
+    from training.model import CONDITION, HISTORY
+    from training.train import Model
+
+    from seedvc_live.engines.nano import engine, frames
+
+    if engine.HISTORY != HISTORY:
+        raise ValueError(f"the engine remembers {engine.HISTORY} steps, the decoder needs {HISTORY}")
+    model = Model()
+    model.load_state_dict(torch.load(run / "last.pt", weights_only=True)["average"])
+    model.eval()
+    out.mkdir(parents=True, exist_ok=True)
+    example = (torch.zeros(2, HISTORY + 8, frames.WIDTH), torch.zeros(2, CONDITION))
+    dynamic = {"rows": {0: "batch", 1: "steps"}, "condition": {0: "batch"}, "correction": {0: "batch", 1: "steps"}}
+    export(model.decoder, example, out / "decoder.onnx", ["rows", "condition"], ["correction"], dynamic)
+    with np.load(run / "constants.npz") as file:
+        constants = {name: file[name] for name in file.files}
+    linear = model.bottleneck.linear
+    constants["bottleneck_weight"] = linear.weight.detach().numpy().T.copy()
+    constants["bottleneck_bias"] = linear.bias.detach().numpy()
+    np.savez(out / "constants.npz", **constants)

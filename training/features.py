@@ -1,0 +1,116 @@
+"""Features of every clip, in the streaming geometry of live use, one file per clip.
+
+Per clip `NAME.npz`: wav (24 kHz, int16), content (steps, 384), level and bands (points), log_f0 and
+confidence at the points, shapes (steps, 80), spans and embeddings of possible references. Perturbed copies
+`NAME.pert.npz` hold content, level and bands only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+
+from seedvc_live.engines.nano import analysis, envelope, grid, pitch
+from seedvc_live.engines.nano.networks import open_session
+from seedvc_live.engines.nano.speaker import embed
+from training import corpus
+
+BLOCK_POINTS = 16
+SPANS = 3
+"""References cut from a clip."""
+
+
+def source_features(encoder: Any, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """Content, level and bands of a 16 kHz signal, block by block as in a stream."""
+    windows = analysis.cut_windows(samples, BLOCK_POINTS)
+    parts = [analysis.content_and_levels(encoder, windows[i : i + 16]) for i in range(0, len(windows), 16)]
+    content, level, bands = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    points = len(samples) // grid.ANALYSIS_HOP // 2 * 2
+    return {
+        "content": content.reshape(-1, content.shape[-1])[: points // 2].astype(np.float16),
+        "level": level.reshape(-1)[:points].astype(np.float16),
+        "bands": bands.reshape(-1, bands.shape[-1])[:points].astype(np.float16),
+    }
+
+
+def perturbed_features(encoder: Any, samples: np.ndarray, ratio: float, points: int) -> dict[str, np.ndarray]:
+    """Source features of the signal with pitch and formants times `ratio`, on the original time grid."""
+    shifted = np.asarray(soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32)
+    features = source_features(encoder, shifted)
+
+    def stretched(array: np.ndarray, hop: int, count: int) -> np.ndarray:
+        # Row i stands for point hop × (i + 1).
+        where = np.clip(hop * np.arange(1, count + 1) / ratio / hop - 1, 0, len(array) - 1)
+        low = np.minimum(where.astype(int), len(array) - 2)
+        weight = (where - low).reshape(-1, *[1] * (array.ndim - 1))
+        rows = array.astype(np.float32)
+        return (rows[low] * (1 - weight) + rows[low + 1] * weight).astype(np.float16)
+
+    return {
+        "content": stretched(features["content"], 2, points // 2),
+        "level": stretched(features["level"], 1, points),
+        "bands": stretched(features["bands"], 1, points),
+    }
+
+
+def target_features(
+    tracker: Any, speaker: Any, wide: np.ndarray, narrow: np.ndarray, level: np.ndarray, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s."""
+    points = len(level)
+    log_f0, confidence = pitch.track(tracker, narrow[None])
+    steps = points // 2
+    spans = []
+    for _ in range(SPANS):
+        length = min(steps, int(rng.integers(125, 251)))
+        if steps < 300:
+            length = min(length, max(75, steps * 6 // 10))
+        length = min(length, steps)
+        begin = int(rng.integers(0, steps - length + 1))
+        spans.append((begin, begin + length))
+    per_step = 2 * grid.ANALYSIS_HOP
+    embeddings = [embed(speaker, narrow[begin * per_step : end * per_step]) for begin, end in spans]
+    return {
+        "wav": np.clip(np.round(wide * 32767), -32768, 32767).astype(np.int16),
+        "pitch": log_f0[0],
+        "confidence": confidence[0],
+        "shapes": envelope.shapes(wide, level.astype(np.float32)).astype(np.float16),
+        "spans": np.array(spans),
+        "embeddings": np.stack(embeddings).astype(np.float32),
+    }
+
+
+def extract(corpus_folder: Path, weights: Path, out: Path, seed: int, perturb: tuple[float, float]) -> None:
+    """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech."""
+    out.mkdir(parents=True, exist_ok=True)
+    encoder, tracker = open_session(weights / "content.onnx"), open_session(weights / "pitch.onnx")
+    speaker = open_session(weights / "speaker.onnx")
+
+    def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.rename(path)
+
+    real = corpus.real(corpus_folder)
+    for clip in [*real, *corpus.parallel(corpus_folder)]:
+        path = out / f"{clip.name}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([seed, *clip.name.encode()])
+        wide, narrow = corpus.read(clip)
+        features = source_features(encoder, narrow)
+        save(path, features | target_features(tracker, speaker, wide, narrow, features["level"], rng))
+    for clip in real:
+        path = out / f"{clip.name}.pert.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([seed + 1, *clip.name.encode()])
+        ratio = float(np.exp(rng.uniform(*np.log(perturb))))
+        _, narrow = corpus.read(clip)
+        points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
+        save(path, perturbed_features(encoder, narrow, ratio, points) | {"ratio": np.array(ratio)})
+    (out / "complete").touch()
