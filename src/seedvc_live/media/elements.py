@@ -100,7 +100,8 @@ def init() -> None:
 def element_exists(factory: str) -> bool:
     """Whether a factory is registered, whatever its version.
 
-    `gst-inspect-1.0 --exists` asks for the core's version and so denies nicesrc, which libnice versions itself.
+    `gst-inspect-1.0 --exists` asks for the core's version and so denies nicesrc, which libnice versions
+    itself.
     """
     init()
     return Gst.ElementFactory.find(factory) is not None
@@ -108,7 +109,9 @@ def element_exists(factory: str) -> bool:
 
 def check_elements(names: list[str] | None = None) -> list[str]:
     """The elements of `names` (default: all of `DEBIAN_PACKAGES`) that are not installed."""
-    return [name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)]
+    return [
+        name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)
+    ]
 
 
 def make(factory: str, name: str | None = None, **properties: Any) -> Any:
@@ -198,7 +201,7 @@ def link(*elements: Any) -> None:
 
 def seconds_to_ns(seconds: float) -> int:
     """Seconds as GStreamer's nanoseconds."""
-    return round(seconds * Gst.SECOND)
+    return round(seconds * 1_000_000_000)
 
 
 def glib_error_text(error: GLib.Error) -> str:

@@ -32,8 +32,8 @@ class FileSink(SinkBase):
         file_rate: rate of the file in Hz, if another than `rate`.
 
     Raises:
-        OutputError: unknown extension, or the folder is missing or not writable. At once, before anything runs.
-        ValueError: a sample format that the file type does not have.
+        OutputError: unknown extension, or the folder is missing or not writable. At once, before anything
+        runs. ValueError: a sample format that the file type does not have.
     """
 
     def __init__(
@@ -121,7 +121,9 @@ class FileSink(SinkBase):
         try:
             self._put(self._resampler.flush())
             if self._stats.bytes == 0 and self.path.suffix.lower() == ".flac":
-                raise OutputError(f"{self.label}: there is no audio to write")  # a FLAC file of no samples is invalid
+                raise OutputError(
+                    f"{self.label}: there is no audio to write"
+                )  # a FLAC file of no samples is invalid
             pusher.end(timeout)
             self._close()
             with self._temporary.open("rb") as file:
