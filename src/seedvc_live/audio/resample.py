@@ -119,8 +119,8 @@ class _Soxr:
 class _Polyphase:
     """Windowed-sinc interpolation: output k is a weighted sum of the inputs around k * rate_in / rate_out.
 
-    With rate_out / rate_in = up / down in lowest terms there are `up` distinct sets of weights, kept in a table
-    (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, chapter 3).
+    With rate_out / rate_in = up / down in lowest terms there are `up` distinct sets of weights, kept in a
+    table (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, chapter 3).
     """
 
     def __init__(self, rate_in: int, rate_out: int, channels: int) -> None:
@@ -157,11 +157,14 @@ class _Polyphase:
     def _block(self, start: int, stop: int) -> AudioArray:
         position = np.arange(start, stop, dtype=np.int64) * self._down
         centre, phase = position // self._up, position % self._up
-        windows = np.lib.stride_tricks.sliding_window_view(self._kept, 2 * self._half, axis=0)
-        rows = windows[centre - (self._half - 1) - self._kept_from]  # (outputs, channels, taps)
-        # Sums along the last axis are the same for each row, however many rows there are; a matrix product
-        # is not.
-        out: AudioArray = (rows * self._table[phase][:, np.newaxis, :]).sum(axis=-1, dtype=np.float32)
+        weights, first = self._table[phase], centre - (self._half - 1) - self._kept_from
+        out = np.empty((stop - start, self._channels), dtype=np.float32)
+        for channel in range(self._channels):
+            track = np.ascontiguousarray(self._kept[:, channel])
+            rows = np.lib.stride_tricks.sliding_window_view(track, 2 * self._half)[first]
+            # A sum over contiguous rows is the same for each row, however many there are; a matrix product
+            # is not, nor is a sum over another memory layout.
+            out[:, channel] = (rows * weights).sum(axis=-1, dtype=np.float32)
         return out
 
 

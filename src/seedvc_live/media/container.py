@@ -1,10 +1,9 @@
 """Whether an audio file is all there, from its container's own lengths: no decoding, a few reads.
 
 GStreamer's demuxers play a file that was cut short to its end and say nothing. So the container is asked
-how long
-it should be: RIFF/WAVE chunk sizes (Microsoft/IBM, Multimedia Programming Interface, 1991), ISO base media
-    boxes
-(ISO/IEC 14496-12), Ogg page flags (RFC 3533), FLAC's STREAMINFO (RFC 9639), the Xing/Info frame of MP3.
+how long it should be: RIFF/WAVE chunk sizes (Microsoft/IBM, Multimedia Programming Interface, 1991), ISO
+base media boxes (ISO/IEC 14496-12), Ogg page flags (RFC 3533), FLAC's STREAMINFO (RFC 9639), the Xing/Info
+frame of MP3.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from itertools import pairwise
 from typing import Any
 
 import gi
@@ -194,7 +195,7 @@ def link(*elements: Any) -> None:
     Raises:
         MediaError: two neighbours have no format in common.
     """
-    for left, right in zip(elements, elements[1:], strict=False):
+    for left, right in pairwise(elements):
         if not left.link(right):
             raise MediaError(f"GStreamer elements {left.get_name()} and {right.get_name()} cannot be linked")
 

@@ -91,9 +91,9 @@ class _Timeline:
 class RtpSource(LiveSource):
     """Receives Opus/RTP on a UDP port.
 
-    Lost packets are concealed by the decoder (PLC); what it does not conceal up to `max_fill_seconds` (DTX pauses,
-    long bursts) is filled with silence; a longer gap is announced by `Chunk.gap_samples`. Placement is by
-    RTP time stamps, so as many samples come out as media time has passed.
+    Lost packets are concealed by the decoder (PLC); what it does not conceal up to `max_fill_seconds` (DTX
+    pauses, long bursts) is filled with silence; a longer gap is announced by `Chunk.gap_samples`. Placement
+    is by RTP time stamps, so as many samples come out as media time has passed.
 
     Packets that arrive in order pass without delay; `latency_ms` is how long a missing one is waited for.
 
