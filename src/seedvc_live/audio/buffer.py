@@ -26,7 +26,9 @@ class AudioBuffer:
 
     def __init__(self, max_size_samples: int = 48000, channels: int = 1) -> None:
         if max_size_samples < 1 or channels < 1:
-            raise ValueError(f"an AudioBuffer holds at least 1 sample of 1 channel, got {max_size_samples}, {channels}")
+            raise ValueError(
+                f"an AudioBuffer holds at least 1 sample of 1 channel, got {max_size_samples}, {channels}"
+            )
         self.capacity = max_size_samples
         self.channels = channels
         self._ring = np.zeros((max_size_samples, channels), dtype=np.float32)
@@ -39,7 +41,7 @@ class AudioBuffer:
         self._underruns = 0
         self._changed = threading.Condition()
 
-    # -- state -------------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     def available_samples(self) -> int:
         """Samples written and not yet read."""
@@ -70,12 +72,14 @@ class AudioBuffer:
             return self._closed and self._read_at == self._write_at
 
     def close(self) -> None:
-        """Mark the end of the stream. Reads then give what is left, a shorter remainder once, and then None."""
+        """Mark the end of the stream. Reads then give what is left, a shorter remainder once, and then
+        None.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    # -- writing -----------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
 
     def write(self, data: AudioArray) -> int:
         """Append samples, never waiting.
@@ -133,10 +137,11 @@ class AudioBuffer:
                 self._changed.notify_all()
         return written
 
-    # -- reading -----------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def read(self, n: int) -> AudioArray | None:
-        """The next n samples, or None while there are fewer. After `close()`: the shorter remainder once, then None.
+        """The next n samples, or None while there are fewer. After `close()`: the shorter remainder once,
+        then None.
 
         Raises:
             ValueError: n is negative or larger than the capacity (it could never be satisfied).
@@ -150,7 +155,9 @@ class AudioBuffer:
             return self._take(n)
 
     def read_blocking(self, n: int, timeout: float | None = None) -> AudioArray | None:
-        """Like `read`, waiting up to `timeout` seconds (None: as long as it takes) for the n samples or the end."""
+        """Like `read`, waiting up to `timeout` seconds (None: as long as it takes) for the n samples or
+        the end.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             self._check_request(n)
@@ -164,7 +171,7 @@ class AudioBuffer:
                 self._changed.wait(left)
             return self._take(n)
 
-    # -- with the lock held ------------------------------------------------------------------------------------
+    # -- with the lock held ------------------------------------------------------------------------
 
     def _frames(self, data: AudioArray) -> AudioArray:
         samples = np.asarray(data, dtype=np.float32)

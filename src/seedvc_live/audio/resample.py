@@ -1,7 +1,8 @@
 """Sample-rate conversion: a streaming resampler that equals the offline one bit for bit, and `resample`.
 
-Two methods behind one class. `"soxr"` (SoX resampler, HQ: stop band below -100 dB) is for files; as a stream it
-works in blocks and holds back up to 40 ms. `"polyphase"` is for live audio; it holds back less than 2 ms.
+Two methods behind one class. `"soxr"` (SoX resampler, HQ: stop band below -100 dB) is for files; as a
+stream it works in blocks and holds back up to 40 ms. `"polyphase"` is for live audio; it holds back less
+than 2 ms.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class StreamResampler:
     """Converts a stream from one rate to another, whatever the sizes in which it is pushed.
 
     The concatenation of all that `push` and `flush` return is bit-identical for any chunking, and equals the
-    conversion of the whole at once. Its length is round(n * rate_out / rate_in), at most 1 sample off; sample k
-    lies at time k / rate_out (the filter's delay is removed).
+    conversion of the whole at once. Its length is round(n * rate_out / rate_in), at most 1 sample off;
+    sample k lies at time k / rate_out (the filter's delay is removed).
 
     Args:
         rate_in, rate_out: Hz.
@@ -47,7 +48,9 @@ class StreamResampler:
 
     def __init__(self, rate_in: int, rate_out: int, channels: int = 1, method: Method = "soxr") -> None:
         if rate_in <= 0 or rate_out <= 0 or channels <= 0:
-            raise ValueError(f"rates and channels must be positive, got {rate_in} Hz, {rate_out} Hz, {channels}")
+            raise ValueError(
+                f"rates and channels must be positive, got {rate_in} Hz, {rate_out} Hz, {channels}"
+            )
         self.rate_in = rate_in
         self.rate_out = rate_out
         self.channels = channels
@@ -71,7 +74,9 @@ class StreamResampler:
         if self._flushed:
             raise ValueError("the resampler was flushed; make a new one for a new stream")
         data = np.ascontiguousarray(samples, dtype=np.float32)
-        if data.ndim != (1 if self.channels == 1 else 2) or (data.ndim == 2 and data.shape[1] != self.channels):
+        if data.ndim != (1 if self.channels == 1 else 2) or (
+            data.ndim == 2 and data.shape[1] != self.channels
+        ):
             wanted = "(n,)" if self.channels == 1 else f"(n, {self.channels})"
             raise ValueError(f"samples must have shape {wanted}, got {data.shape}")
         return self._core.run(data, last=False) if len(data) else data
@@ -114,8 +119,8 @@ class _Soxr:
 class _Polyphase:
     """Windowed-sinc interpolation: output k is a weighted sum of the inputs around k * rate_in / rate_out.
 
-    With rate_out / rate_in = up / down in lowest terms there are `up` distinct sets of weights, kept in a table
-    (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, chapter 3).
+    With rate_out / rate_in = up / down in lowest terms there are `up` distinct sets of weights, kept in a
+    table (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, chapter 3).
     """
 
     def __init__(self, rate_in: int, rate_out: int, channels: int) -> None:
@@ -152,10 +157,14 @@ class _Polyphase:
     def _block(self, start: int, stop: int) -> AudioArray:
         position = np.arange(start, stop, dtype=np.int64) * self._down
         centre, phase = position // self._up, position % self._up
-        windows = np.lib.stride_tricks.sliding_window_view(self._kept, 2 * self._half, axis=0)
-        rows = windows[centre - (self._half - 1) - self._kept_from]  # (outputs, channels, taps)
-        # Sums along the last axis are the same for each row, however many rows there are; a matrix product is not.
-        out: AudioArray = (rows * self._table[phase][:, np.newaxis, :]).sum(axis=-1, dtype=np.float32)
+        weights, first = self._table[phase], centre - (self._half - 1) - self._kept_from
+        out = np.empty((stop - start, self._channels), dtype=np.float32)
+        for channel in range(self._channels):
+            track = np.ascontiguousarray(self._kept[:, channel])
+            rows = np.lib.stride_tricks.sliding_window_view(track, 2 * self._half)[first]
+            # A sum over contiguous rows is the same for each row, however many there are; a matrix product
+            # is not, nor is a sum over another memory layout.
+            out[:, channel] = (rows * weights).sum(axis=-1, dtype=np.float32)
         return out
 
 
@@ -166,7 +175,9 @@ def _filter_table(up: int, down: int) -> tuple[AudioArray, int]:
     half = ceil(_ZERO_CROSSINGS / min(1.0, up / down))
     distance = np.arange(-(half - 1), half + 1)[np.newaxis, :] - np.arange(up)[:, np.newaxis] / up
     inside = np.clip(1.0 - (distance / half) ** 2, 0.0, None)
-    weights = cutoff * np.sinc(cutoff * distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) / np.i0(_KAISER_BETA)
+    weights = (
+        cutoff * np.sinc(cutoff * distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) / np.i0(_KAISER_BETA)
+    )
     # Every phase passes a constant unchanged; otherwise the phases' differences would be audible as a tone.
     weights /= weights.sum(axis=1, keepdims=True)
     table: AudioArray = weights.astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from inspect import signature
 from types import TracebackType
 from typing import Any
 
@@ -31,9 +32,10 @@ class GStreamerAudioBridge:
                 if chunk is not None:
                     bridge.write_output(chunk)
 
-    A file input waits for the reader and never drops. Live inputs keep up to 2 s for a reader that is slow, then
-    drop the oldest and count it in `stats`. Short gaps in a network stream arrive as silence of the right length.
-    With a file (or no) input, a network or speaker output is paced: `write_output` waits until the audio is due.
+    A file input waits for the reader and never drops. Live inputs keep up to 2 s for a reader that is
+    slow, then drop the oldest and count it in `stats`. Short gaps in a network stream arrive as silence of
+    the right length. With a file (or no) input, a network or speaker output is paced: `write_output` waits
+    until the audio is due.
 
     Leaving the `with` block finishes the output, also on Ctrl-C; after any other exception an output file is
     thrown away.
@@ -58,18 +60,18 @@ class GStreamerAudioBridge:
         self._started = False
         self._stopped = False
 
-    # -- set-up ------------------------------------------------------------------------------------------------
+    # -- set-up ------------------------------------------------------------------------------------
 
     def create_input_pipeline(self, source_type: str = "file", **options: Any) -> None:
         """Choose the input.
 
-        ======  ===============================================================================================
+        ======  ============================================================================================
         file    input_file
         rtp     port (5004), host to listen on (0.0.0.0), latency_ms (40), inband_fec (False)
         udp     port (5004), host (0.0.0.0), format ("f32le" or "s16le"), rate and channels of the datagrams
         test    frequency (440), seconds (endless), live (False: as fast as it is read), volume (0.8)
         mic     buffer_ms (40)
-        ======  ===============================================================================================
+        ======  ============================================================================================
 
         Raises:
             ValueError: unknown type or option, or a value out of range.
@@ -87,12 +89,12 @@ class GStreamerAudioBridge:
     def create_output_pipeline(self, sink_type: str = "file", **options: Any) -> None:
         """Choose the output.
 
-        =============  ==========================================================================================
+        =============  =====================================================================================
         file           output_file (.wav or .flac), sample_format ("s16", "s24", "f32")
         rtp            host (127.0.0.1), port (5005), bitrate (32000)
         udp            host (127.0.0.1), port (5005), format ("f32le" or "s16le")
         autoaudiosink  buffer_ms (40)
-        =============  ==========================================================================================
+        =============  =====================================================================================
 
         Raises:
             ValueError: unknown type or option, or a value out of range.
@@ -144,7 +146,7 @@ class GStreamerAudioBridge:
             finally:
                 self.sink.abort()
 
-    # -- samples -----------------------------------------------------------------------------------------------
+    # -- samples -----------------------------------------------------------------------------------
 
     def read_input(self, num_samples: int) -> AudioArray | None:
         """The next samples, or None while there are not enough yet.
@@ -199,7 +201,7 @@ class GStreamerAudioBridge:
             "output": self.sink.stats.as_dict() if self.sink is not None else {},
         }
 
-    # -- context manager ---------------------------------------------------------------------------------------
+    # -- context manager ---------------------------------------------------------------------------
 
     def __enter__(self) -> GStreamerAudioBridge:
         return self
@@ -212,7 +214,7 @@ class GStreamerAudioBridge:
         else:
             self._abandon()
 
-    # -- inside ------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
 
     def _check_idle(self) -> None:
         if self._started or self._stopped:
@@ -281,7 +283,9 @@ class GStreamerAudioBridge:
             return LiveToneSource(
                 frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds
             )
-        return TestToneSource(frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds)
+        return TestToneSource(
+            frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds
+        )
 
     def _mic_source(self, buffer_ms: int = 40) -> Source:
         return MicSource(self.sample_rate, channels=self.channels, buffer_ms=buffer_ms)
@@ -300,13 +304,14 @@ class GStreamerAudioBridge:
 
 
 def _call(makers: dict[str, Callable[..., Any]], what: str, kind: str, options: dict[str, Any]) -> Any:
-    """Make the end of that type, turning unknown types and options into ValueErrors that list the known ones."""
+    """Make the end of that type, turning unknown types and options into ValueErrors that list the known
+    ones.
+    """
     if kind not in makers:
         raise ValueError(f"unknown {what} type {kind!r}; known: {', '.join(makers)}")
     maker = makers[kind]
-    # Of a bound method; its own arguments are exactly the options.
-    code = maker.__code__  # type: ignore[attr-defined]
-    known = code.co_varnames[1 : code.co_argcount]
+    # The maker's arguments are exactly the options.
+    known = tuple(signature(maker).parameters)
     for name in options:
         if name not in known:
             raise ValueError(f"{what} '{kind}' has no option {name!r}; known: {', '.join(known)}")

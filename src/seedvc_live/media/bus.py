@@ -1,7 +1,7 @@
 """What a pipeline reports on its bus, without a GLib main loop: errors are raised where the caller is.
 
-A pipeline's errors appear in its own threads. `BusWatch.poll` fetches them in the caller's thread, and each call of
-a source or a sink polls, so the caller learns of a failure at its next call.
+A pipeline's errors appear in its own threads. `BusWatch.poll` fetches them in the caller's thread, and
+each call of a source or a sink polls, so the caller learns of a failure at its next call.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class BusWatch:
         elif kind == Gst.MessageType.WARNING:
             error, debug = message.parse_warning()
             if len(self.warnings) < 20:
-                self.warnings.append(f"{glib_error_text(error)} ({debug})" if debug else glib_error_text(error))
+                self.warnings.append(
+                    f"{glib_error_text(error)} ({debug})" if debug else glib_error_text(error)
+                )
         elif kind == Gst.MessageType.EOS:
             self.eos = True
         elif kind == Gst.MessageType.LATENCY:

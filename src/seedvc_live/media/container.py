@@ -1,8 +1,9 @@
 """Whether an audio file is all there, from its container's own lengths: no decoding, a few reads.
 
-GStreamer's demuxers play a file that was cut short to its end and say nothing. So the container is asked how long
-it should be: RIFF/WAVE chunk sizes (Microsoft/IBM, Multimedia Programming Interface, 1991), ISO base media boxes
-(ISO/IEC 14496-12), Ogg page flags (RFC 3533), FLAC's STREAMINFO (RFC 9639), the Xing/Info frame of MP3.
+GStreamer's demuxers play a file that was cut short to its end and say nothing. So the container is asked
+how long it should be: RIFF/WAVE chunk sizes (Microsoft/IBM, Multimedia Programming Interface, 1991), ISO
+base media boxes (ISO/IEC 14496-12), Ogg page flags (RFC 3533), FLAC's STREAMINFO (RFC 9639), the Xing/Info
+frame of MP3.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def missing_part(path: Path) -> str | None:
 
 
 def flac_sample_count(path: Path) -> int | None:
-    """The number of samples that a FLAC file's STREAMINFO promises; None for other files or when not stated."""
+    """The number of samples that a FLAC file's STREAMINFO promises; None for other files or when not
+    stated.
+    """
     with path.open("rb") as file:
         head = file.read(42)
     if len(head) < 42 or head[:4] != b"fLaC" or head[4] & 0x7F != 0:

@@ -45,7 +45,9 @@ def _tone(frequency: float, volume: float, seconds: float | None, rate: int, is_
 
 
 class TestToneSource:
-    """A sine, as fast as it is read (for a real-time one see `LiveToneSource`). Endless unless `seconds` is given."""
+    """A sine, as fast as it is read (for a real-time one see `LiveToneSource`). Endless unless `seconds`
+    is given.
+    """
 
     __test__ = False  # not a test case, whatever pytest thinks of its name
     live = False
@@ -170,7 +172,11 @@ class MicSource(LiveSource):
             configure_device(child, buffer_us)
 
         self._signal = source.connect("child-added", on_child)
-        convert, resampler, sink = make("audioconvert"), make("audioresample"), _appsink(self.rate, self.channels)
+        convert, resampler, sink = (
+            make("audioconvert"),
+            make("audioresample"),
+            _appsink(self.rate, self.channels),
+        )
         pipeline = new_pipeline(source, convert, resampler, sink)
         link(source, convert, resampler, sink)
         return pipeline, sink
@@ -190,13 +196,17 @@ class MicSource(LiveSource):
 
 
 def is_fake_device(element: Any) -> bool:
-    """Whether autoaudiosrc or autoaudiosink fell back to silence because there is no device; it only warns of it."""
+    """Whether autoaudiosrc or autoaudiosink fell back to silence because there is no device; it only warns
+    of it.
+    """
     child = element.get_child_by_index(0)
     return child is None or child.get_name().startswith("fake-")
 
 
 def configure_device(element: Any, buffer_us: int) -> None:
-    """Set an audio device element's buffer (microseconds) and a quarter of it as its period, where it has them."""
+    """Set an audio device element's buffer (microseconds) and a quarter of it as its period, where it has
+    them.
+    """
     if element.find_property("buffer-time") is not None:
         element.set_property("buffer-time", buffer_us)
     if element.find_property("latency-time") is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from itertools import pairwise
 from typing import Any
 
 import gi
@@ -100,7 +101,8 @@ def init() -> None:
 def element_exists(factory: str) -> bool:
     """Whether a factory is registered, whatever its version.
 
-    `gst-inspect-1.0 --exists` asks for the core's version and so denies nicesrc, which libnice versions itself.
+    `gst-inspect-1.0 --exists` asks for the core's version and so denies nicesrc, which libnice versions
+    itself.
     """
     init()
     return Gst.ElementFactory.find(factory) is not None
@@ -108,7 +110,9 @@ def element_exists(factory: str) -> bool:
 
 def check_elements(names: list[str] | None = None) -> list[str]:
     """The elements of `names` (default: all of `DEBIAN_PACKAGES`) that are not installed."""
-    return [name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)]
+    return [
+        name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)
+    ]
 
 
 def make(factory: str, name: str | None = None, **properties: Any) -> Any:
@@ -191,14 +195,14 @@ def link(*elements: Any) -> None:
     Raises:
         MediaError: two neighbours have no format in common.
     """
-    for left, right in zip(elements, elements[1:], strict=False):
+    for left, right in pairwise(elements):
         if not left.link(right):
             raise MediaError(f"GStreamer elements {left.get_name()} and {right.get_name()} cannot be linked")
 
 
 def seconds_to_ns(seconds: float) -> int:
     """Seconds as GStreamer's nanoseconds."""
-    return round(seconds * Gst.SECOND)
+    return round(seconds * 1_000_000_000)
 
 
 def glib_error_text(error: GLib.Error) -> str:

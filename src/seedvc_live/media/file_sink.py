@@ -32,7 +32,8 @@ class FileSink(SinkBase):
         file_rate: rate of the file in Hz, if another than `rate`.
 
     Raises:
-        OutputError: unknown extension, or the folder is missing or not writable. At once, before anything runs.
+        OutputError: unknown extension, or the folder is missing or not writable. At once, before anything
+            runs.
         ValueError: a sample format that the file type does not have.
     """
 
@@ -121,7 +122,8 @@ class FileSink(SinkBase):
         try:
             self._put(self._resampler.flush())
             if self._stats.bytes == 0 and self.path.suffix.lower() == ".flac":
-                raise OutputError(f"{self.label}: there is no audio to write")  # a FLAC file of no samples is invalid
+                # flacenc writes 0 bytes then, which no decoder takes for FLAC.
+                raise OutputError(f"{self.label}: there is no audio to write")
             pusher.end(timeout)
             self._close()
             with self._temporary.open("rb") as file:

@@ -24,10 +24,10 @@ _STALL_SECONDS = 30.0
 class FileSource:
     """Reads a file from its beginning to its end, as fast as it is asked for.
 
-    GStreamer demuxes and decodes; mixing to the asked number of channels (a plain mean, which cannot clip) and
-    resampling (soxr) are done here, so every sample the decoder delivers is in the output: round(n * rate / file
-    rate) ± 1 of them. Waiting for the reader is by a bounded appsink, so memory stays flat for files of any length.
-    Of a container with pictures the first audio track is used, and no video is decoded.
+    GStreamer demuxes and decodes; mixing to the asked number of channels (a plain mean, which cannot clip)
+    and resampling (soxr) are done here, so every sample the decoder delivers is in the output: round(n *
+    rate / file rate) ± 1 of them. Waiting for the reader is by a bounded appsink, so memory stays flat for
+    files of any length. Of a container with pictures the first audio track is used, and no video is decoded.
 
     Args:
         path: the file.
@@ -62,7 +62,7 @@ class FileSource:
         self._missing_audio: list[bool] = []  # filled by GStreamer's thread
         self._drained = False
 
-    # -- Source ------------------------------------------------------------------------------------------------
+    # -- Source ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open the file and decode its first samples.
@@ -74,8 +74,7 @@ class FileSource:
             raise MediaError(f"{self._name}: a source starts only once")
         self._check_file()
         try:
-            self._build()
-            self._pipeline.set_state(Gst.State.PLAYING)
+            self._build().set_state(Gst.State.PLAYING)
             deadline = time.monotonic() + _STALL_SECONDS
             while not self._ready and not self._drained:
                 self._advance(0.1)
@@ -138,7 +137,7 @@ class FileSource:
                 self._bus.close()
             self._pipeline = self._appsink = self._bus = None
 
-    # -- inside ------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
 
     @property
     def _name(self) -> str:
@@ -166,7 +165,7 @@ class FileSource:
         if info.st_size == 0:
             raise InputError(f"{self._name} is empty (0 bytes)")
 
-    def _build(self) -> None:
+    def _build(self) -> Any:
         source = make("filesrc", location=str(self.path))
         # Streams that are not audio are left alone, their decoders are not even loaded.
         decoder = make("decodebin", caps=caps("audio/x-raw"), expose_all_streams=False)
@@ -196,6 +195,7 @@ class FileSource:
         ]
         self._appsink = sink
         self._bus = BusWatch(self._pipeline)
+        return self._pipeline
 
     def _advance(self, timeout: float) -> None:
         """Take one buffer from the decoder, or notice the end or an error."""

@@ -21,16 +21,19 @@ _PULL_SECONDS = 0.02
 class LiveSource:
     """A pipeline that ends in an appsink, emptied by a thread of its own as soon as anything arrives.
 
-    So no packet waits in GStreamer, and the arrival time of each chunk is honest. The reader's queue is bounded in
-    time; when nobody reads, the oldest chunks go, are counted, and are announced as a gap before the next one.
+    So no packet waits in GStreamer, and the arrival time of each chunk is honest. The reader's queue is
+    bounded in time; when nobody reads, the oldest chunks go, are counted, and are announced as a gap
+    before the next one.
 
-    Subclasses build the pipeline and turn each sample of the appsink into audio, at `native_rate`, with `_deliver`
-    and `_gap`.
+    Subclasses build the pipeline and turn each sample of the appsink into audio, at `native_rate`, with
+    `_deliver` and `_gap`.
     """
 
     live = True
 
-    def __init__(self, label: str, native_rate: int, rate: int, channels: int, max_queue_seconds: float) -> None:
+    def __init__(
+        self, label: str, native_rate: int, rate: int, channels: int, max_queue_seconds: float
+    ) -> None:
         if rate <= 0 or native_rate <= 0:
             raise ValueError(f"rates must be positive, got {native_rate} Hz, {rate} Hz")
         if channels < 1:
@@ -54,7 +57,7 @@ class LiveSource:
         self._bus: BusWatch | None = None
         self._resampler = StreamResampler(native_rate, rate, channels, method="polyphase")
 
-    # -- for subclasses ----------------------------------------------------------------------------------------
+    # -- for subclasses ----------------------------------------------------------------------------
 
     def _build(self) -> tuple[Any, Any]:
         """Make (pipeline, appsink); called in `start` and on a restart.
@@ -95,7 +98,7 @@ class LiveSource:
     def _scaled(self, native_samples: int) -> int:
         return round(native_samples * self.rate / self.native_rate)
 
-    # -- Source ------------------------------------------------------------------------------------------------
+    # -- Source ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         if self._thread is not None or self._stopping.is_set():
@@ -151,7 +154,7 @@ class LiveSource:
             self._finished = True
             self._changed.notify_all()
 
-    # -- inside ------------------------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         self._pipeline, self._appsink = self._build()

@@ -25,10 +25,11 @@ _SHORT_SKIP_SECONDS = 0.1
 
 
 class _LiveSink(SinkBase):
-    """Common to sinks that send or play: media time is counted in samples, and can be paced by the wall clock.
+    """Common to sinks that send or play: media time is counted in samples, and can be paced by the wall
+    clock.
 
-    Normally the caller paces (a session's play-out point), and `write` never waits. With `paced=True`, `write`
-    itself waits until the audio is due; then a file can be played into the network.
+    Normally the caller paces (a session's play-out point), and `write` never waits. With `paced=True`,
+    `write` itself waits until the audio is due; then a file can be played into the network.
 
     When writes stop for longer than `reanchor_seconds` without a `skip`, media time jumps to the present.
     """
@@ -115,7 +116,8 @@ class RtpSink(_LiveSink):
     """Sends Opus over RTP (RFC 7587), tuned for voice, with in-band FEC.
 
     RTP time stamps count samples: each packet is one frame later than the one before, and after a skip of at
-    least 100 ms later by the skip too.
+    least 100 ms later by the skip too. (Only the second packet of a stream is 312 samples earlier than that:
+    opusenc dates the stream back by its look-ahead there.)
 
     Args:
         host, port: destination.
@@ -180,7 +182,11 @@ class RtpSink(_LiveSink):
         self._udp = make("udpsink", host=resolve(self.host, self.port), port=self.port, sync=False)
         self._udp.set_property("async", False)
         rtp = caps(
-            "application/x-rtp", media="audio", encoding_name="OPUS", payload=payload_type, clock_rate=OPUS_RATE
+            "application/x-rtp",
+            media="audio",
+            encoding_name="OPUS",
+            payload=payload_type,
+            clock_rate=OPUS_RATE,
         )
         chain = [make("audioconvert"), encoder, payloader, make("capsfilter", caps=rtp), self._udp]
         pusher = Pusher(self.label, chain, audio_caps("F32LE", OPUS_RATE, self.channels), is_live=True)
@@ -209,10 +215,7 @@ class RtpSink(_LiveSink):
             return
         if self._base_ns is None:
             running = self._pusher.source.get_current_running_time()
-            running = running if running != Gst.CLOCK_TIME_NONE else 0
-            # The encoder dates its packets back by its look-ahead (6.5 ms); it cannot below 0, and then the first
-            # packet would seem too short.
-            self._base_ns = running + 20 * Gst.MSECOND
+            self._base_ns = running if running != Gst.CLOCK_TIME_NONE else 0
         # From the total count, so that rounding does not add up.
         pts = start * Gst.SECOND // OPUS_RATE
         duration = self._position * Gst.SECOND // OPUS_RATE - pts

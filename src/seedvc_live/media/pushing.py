@@ -68,7 +68,9 @@ class Pusher:
         return int(self.source.get_property("current-level-bytes"))
 
     def wait_for_room(self, max_bytes: int, stall_seconds: float = 30.0) -> None:
-        """Wait until at most so many bytes are queued. Not by `appsrc block=true`: that one never wakes on an error."""
+        """Wait until at most so many bytes are queued. Not by `appsrc block=true`: that one never wakes on
+        an error.
+        """
         deadline, seen = time.monotonic() + stall_seconds, -1
         while (level := self.level()) > max_bytes:
             self.check()
@@ -79,7 +81,9 @@ class Pusher:
                 raise OutputError(f"{self.label}: writing has stalled for {stall_seconds:.0f} s")
             time.sleep(0.002)
 
-    def push(self, data: bytes, pts: int | None = None, duration: int | None = None, discont: bool = False) -> None:
+    def push(
+        self, data: bytes, pts: int | None = None, duration: int | None = None, discont: bool = False
+    ) -> None:
         buffer = Gst.Buffer.new_wrapped(data)
         if pts is not None:
             buffer.pts = pts

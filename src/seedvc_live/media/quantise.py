@@ -14,10 +14,11 @@ SampleFormat = Literal["s16", "s24", "f32"]
 class Quantiser:
     """float32 to 16- or 24-bit integers (or float32 bytes as they are), little-endian.
 
-    Rounding is dithered with triangular noise of ±1 step (Lipshitz, Wannamaker & Vanderkooy, "Quantization and
-    dither", JAES 40, 1992), so its error is noise and not distortion. Samples that lie exactly on a step, such as
-    silence or unchanged 16-bit audio, have no error to hide and stay as they are. The noise depends only on the
-    number of samples before: the same audio gives the same file, however it was cut into writes.
+    Rounding is dithered with triangular noise of ±1 step (Lipshitz, Wannamaker & Vanderkooy, "Quantization
+    and dither", JAES 40, 1992), so its error is noise and not distortion. Samples that lie exactly on a
+    step, such as silence or unchanged 16-bit audio, have no error to hide and stay as they are. The noise
+    depends only on the number of samples before: the same audio gives the same file, however it was cut into
+    writes.
     """
 
     def __init__(self, sample_format: SampleFormat) -> None:

@@ -15,11 +15,16 @@ from .sockets import check_port, listen
 from .types import SourceStats
 
 OPUS_RATE = 48000
-"""RFC 7587: the RTP clock of Opus is 48 kHz whatever was encoded, so a time stamp counts our samples exactly."""
+"""RFC 7587: the RTP clock of Opus is 48 kHz whatever was encoded, so a time stamp counts our samples
+exactly.
+"""
 
 _WRAP = 1 << 32
 # A time stamp that jumps back further than this starts a new time line; less is an overlap to trim.
 _MAX_BACK = OPUS_RATE
+# What is delivered may be this far (10 ms) from the time stamps before it is mended: some senders' stamps
+# jitter, and GStreamer's opusenc shortens the first packet by its look-ahead. The distance does not add up.
+_SLACK = OPUS_RATE // 100
 
 
 class _Gate:
@@ -57,7 +62,8 @@ class _Gate:
 
 
 class _Timeline:
-    """Which RTP time stamp each decoded buffer had: the jitter buffer's PTS is the key that survives decoding.
+    """Which RTP time stamp each decoded buffer had: the jitter buffer's PTS is the key that survives
+    decoding.
 
     PTS itself is no measure of media time: the jitter buffer bends it to follow the sender's clock.
     """
@@ -85,9 +91,9 @@ class _Timeline:
 class RtpSource(LiveSource):
     """Receives Opus/RTP on a UDP port.
 
-    Lost packets are concealed by the decoder (PLC); what it does not conceal up to `max_fill_seconds` (DTX pauses,
-    long bursts) is filled with silence; a longer gap is announced by `Chunk.gap_samples`. Placement is by RTP time
-    stamps, so as many samples come out as media time has passed.
+    Lost packets are concealed by the decoder (PLC); what it does not conceal up to `max_fill_seconds` (DTX
+    pauses, long bursts) is filled with silence; a longer gap is announced by `Chunk.gap_samples`. Placement
+    is by RTP time stamps, so as many samples come out as media time has passed.
 
     Packets that arrive in order pass without delay; `latency_ms` is how long a missing one is waited for.
 
@@ -153,7 +159,7 @@ class RtpSource(LiveSource):
             result.packets_rejected = self._gate.rejected
         return result
 
-    # -- pipeline ----------------------------------------------------------------------------------------------
+    # -- pipeline ----------------------------------------------------------------------------------
 
     def _build(self) -> tuple[Any, Any]:
         if self._socket is None:
@@ -171,7 +177,8 @@ class RtpSource(LiveSource):
         )
         depay = make("rtpopusdepay")
         decoder = make("opusdec", plc=True, use_inband_fec=self.inband_fec)
-        # The decoder itself mixes to this; behind rtpopusdepay it would otherwise make two channels of any stream.
+        # The decoder itself mixes to this; behind rtpopusdepay it would otherwise make two channels of any
+        # stream.
         raw = make("capsfilter", caps=audio_caps("S16LE", OPUS_RATE, self.channels))
         convert = make("audioconvert")
         sink = make("appsink", caps=audio_caps("F32LE", OPUS_RATE, self.channels), sync=False)
@@ -225,7 +232,7 @@ class RtpSource(LiveSource):
             totals[name] = self._past.get(name, 0) + value
         return totals
 
-    # -- in the pull thread ------------------------------------------------------------------------------------
+    # -- in the pull thread ------------------------------------------------------------------------
 
     def _handle(self, sample: Any) -> None:
         buffer = sample.get_buffer()
@@ -235,16 +242,22 @@ class RtpSource(LiveSource):
         now = time.monotonic()
         if stamp is not None:
             if self._position is None:
-                missing = round((now - self._last_arrival) * OPUS_RATE) - len(samples) if self._restarted else 0
+                missing = (
+                    round((now - self._last_arrival) * OPUS_RATE) - len(samples) if self._restarted else 0
+                )
                 self._bridge(max(0, missing))
-            elif stamp - self._position < -_MAX_BACK:
+                self._position = stamp
+                self._restarted = False
+            error = stamp - self._position
+            if error < -_MAX_BACK:
                 self._gap(0)
-            elif stamp < self._position:
-                samples = samples[self._position - stamp :]  # already concealed
-            else:
-                self._bridge(stamp - self._position)
-            self._restarted = False
-            self._position = max(stamp, stamp + len(data) // self.channels)
+                self._position = stamp
+            elif error <= -_SLACK:
+                samples = samples[-error:]  # already concealed
+            elif error >= _SLACK:
+                self._bridge(error)
+                self._position = stamp
+            self._position += len(samples)
         elif self._position is None:
             return
         else:
@@ -266,8 +279,8 @@ class RtpSource(LiveSource):
     def _between(self) -> None:
         if self._gate.switch_to is None:
             return
-        # A fresh jitter buffer and decoder on the same socket: nothing of the old sender's state is left, and the
-        # packets that arrive meanwhile wait in the kernel.
+        # A fresh jitter buffer and decoder on the same socket: nothing of the old sender's state is left,
+        # and the packets that arrive meanwhile wait in the kernel.
         self._past = self._counters()
         self._jitter = self._decoder = None
         self._close()
@@ -280,5 +293,3 @@ class RtpSource(LiveSource):
         with self._changed:
             self._stats.restarts += 1
         self._open()
-
-

@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import InputError, OutputError
 from .elements import Gio
 
-# Room for bursts: a sender's whole block of packets, or several 64 KB datagrams, while Python is busy elsewhere.
+# Room for bursts: a sender's whole block of packets, or several 64 KB datagrams, while Python is busy
+# elsewhere.
 _RECEIVE_BUFFER = 1 << 20
 
 
@@ -27,7 +28,8 @@ def check_port(port: int) -> int:
 
 
 def listen(host: str, port: int) -> tuple[Any, int]:
-    """A bound Gio.Socket and its port, without SO_REUSEADDR: two listeners on one port would share its packets.
+    """A bound Gio.Socket and its port, without SO_REUSEADDR: two listeners on one port would share its
+    packets.
 
     Joins the group when `host` is an IPv4 multicast address. The caller closes the socket.
 
@@ -51,7 +53,9 @@ def listen(host: str, port: int) -> tuple[Any, int]:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise InputError(f"port {port} is in use; choose another or stop the program that has it") from None
+            raise InputError(
+                f"port {port} is in use; choose another or stop the program that has it"
+            ) from None
         if error.errno == errno.EADDRNOTAVAIL:
             raise InputError(f"cannot listen on '{host}': it is not an address of this machine") from None
         if error.errno == errno.EACCES:

@@ -1,7 +1,7 @@
 """The contracts between media and a session: Chunk, Source, Sink and their counters.
 
-Every rate is in Hz, every length in samples (frames, where there are several channels) at the *target* rate of the
-source or sink, every time in seconds of `time.monotonic()`.
+Every rate is in Hz, every length in samples (frames, where there are several channels) at the *target*
+rate of the source or sink, every time in seconds of `time.monotonic()`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ class Chunk:
     """A run of contiguous samples from a source.
 
     Attributes:
-        samples: shape (n,) float32, mono at the source's target rate; (n, channels) when the source was asked for
-            more than one channel. n >= 1.
+        samples: shape (n,) float32, mono at the source's target rate; (n, channels) when the source was
+            asked for more than one channel. n >= 1.
         arrival_time: `time.monotonic()` when the last of these samples left the decoder.
         gap_samples: media time missing *before* this chunk and not filled with silence, in samples at the
-            target rate; 0 when the chunk continues the one before it. Short gaps are filled by the source itself.
+            target rate; 0 when the chunk continues the one before it. Short gaps are filled by the source
+            itself.
     """
 
     samples: AudioArray
@@ -110,7 +111,9 @@ class Source(Protocol):
     """Target rate of the chunks, in Hz."""
     channels: int
     live: bool
-    """True when audio arrives in real time and waits for nobody; False for files, which wait for the reader."""
+    """True when audio arrives in real time and waits for nobody; False for files, which wait for the
+    reader.
+    """
 
     def start(self) -> None:
         """Open and begin. What is wrong with the source is found here where that is possible.
@@ -121,7 +124,8 @@ class Source(Protocol):
         """
 
     def read_chunk(self, timeout: float) -> Chunk | None:
-        """The next chunk, waiting at most `timeout` seconds; None when there is none yet, or no more (see `ended`).
+        """The next chunk, waiting at most `timeout` seconds; None when there is none yet, or no more (see
+        `ended`).
 
         Raises:
             InputError: reading failed since the last call.
@@ -141,7 +145,9 @@ class Source(Protocol):
 
     @property
     def truncated(self) -> str | None:
-        """Why the input ended early (a file cut short), as one line; None when it is whole as far as known."""
+        """Why the input ended early (a file cut short), as one line; None when it is whole as far as
+        known.
+        """
 
     def stop(self) -> None:
         """Close everything. May be called twice, and before `start()`."""
@@ -173,17 +179,22 @@ class Sink(Protocol):
         """
 
     def skip(self, n: int) -> None:
-        """Advance media time by n samples without data: files and raw UDP get silence, RTP a timestamp jump."""
+        """Advance media time by n samples without data: files and raw UDP get silence, RTP a timestamp
+        jump.
+        """
 
     def finish(self, timeout: float = 10.0) -> None:
-        """Drain, finalise (a file appears under its own name only now) and close. Once; later calls do nothing.
+        """Drain, finalise (a file appears under its own name only now) and close. Once; later calls do
+        nothing.
 
         Raises:
             OutputError: it could not be finalised; nothing is left under the final name.
         """
 
     def abort(self) -> None:
-        """Close at once, leaving nothing under the final name. May be called any time, also after `finish()`."""
+        """Close at once, leaving nothing under the final name. May be called any time, also after
+        `finish()`.
+        """
 
     @property
     def stats(self) -> SinkStats:

@@ -12,7 +12,7 @@ from .sockets import check_port, listen
 from .types import AudioArray
 
 RawFormat = Literal["f32le", "s16le"]
-_DTYPES = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
+_DTYPES: dict[str, np.dtype[Any]] = {"f32le": np.dtype("<f4"), "s16le": np.dtype("<i2")}
 _LIMIT = 4.0  # 12 dB above full scale; anything beyond is not audio
 
 
@@ -30,8 +30,8 @@ def check_format(sample_format: str) -> np.dtype[Any]:
 def decode_datagram(data: bytes, dtype: np.dtype[Any], channels: int) -> tuple[AudioArray, int, int, int]:
     """Whole frames of a datagram as float32, shape (frames, channels), whatever its size.
 
-    A datagram stands for itself: the next may be lost, so a broken sample at its end is dropped, never joined to
-    the next one's beginning. Alignment is then never lost.
+    A datagram stands for itself: the next may be lost, so a broken sample at its end is dropped, never
+    joined to the next one's beginning. Alignment is then never lost.
 
     Returns:
         (samples, bytes dropped, samples that were NaN or infinite and are 0 now, samples limited to ±4).
@@ -60,7 +60,8 @@ class UdpSource(LiveSource):
         host: address to listen on.
         rate: target rate in Hz.
         sender_rate: rate of the datagrams' samples in Hz; default: `rate`.
-        sender_channels: interleaved channels in the datagrams; they are mixed to mono unless equal to `channels`.
+        sender_channels: interleaved channels in the datagrams; they are mixed to mono unless equal to
+            `channels`.
         sample_format: "f32le" or "s16le".
     """
 
@@ -82,7 +83,9 @@ class UdpSource(LiveSource):
             raise ValueError(f"sender_channels must be 1..64, got {self.sender_channels}")
         if channels not in (1, self.sender_channels):
             raise ValueError(f"{self.sender_channels} channels cannot become {channels}")
-        super().__init__(f"UDP port {check_port(port)}", sender_rate or rate, rate, channels, max_queue_seconds)
+        super().__init__(
+            f"UDP port {check_port(port)}", sender_rate or rate, rate, channels, max_queue_seconds
+        )
         self.host = host
         self.port = port
         self._socket: Any = None
@@ -116,8 +119,8 @@ class UdpSource(LiveSource):
         if len(frames) == 0:
             return
         if self.channels == 1:
-            self._deliver(frames[:, 0] if self.sender_channels == 1 else frames.mean(axis=1, dtype=np.float32))
+            self._deliver(
+                frames[:, 0] if self.sender_channels == 1 else frames.mean(axis=1, dtype=np.float32)
+            )
         else:
             self._deliver(frames)
-
-
