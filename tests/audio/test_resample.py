@@ -37,9 +37,7 @@ def stream(x: np.ndarray, rate_in: int, rate_out: int, sizes: list[int], method:
     n=st.integers(0, 6000),
     sizes=st.lists(st.integers(1, 2000), min_size=1, max_size=5),
 )
-def test_length_and_chunk_invariance(
-    method: str, rate_in: int, rate_out: int, n: int, sizes: list[int]
-) -> None:
+def test_length_and_chunk_invariance(method: str, rate_in: int, rate_out: int, n: int, sizes: list[int]) -> None:
     x = noise(n)
     whole = resample(Pcm(x, rate_in), rate_out, method=method).samples
     assert abs(len(whole) - n * rate_out / rate_in) <= 1
@@ -55,9 +53,7 @@ def test_the_usual_chunks(method: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("rate_in", "rate_out"), [(48000, 22050), (22050, 48000), (16000, 48000), (96000, 8000)]
-)
+@pytest.mark.parametrize(("rate_in", "rate_out"), [(48000, 22050), (22050, 48000), (16000, 48000), (96000, 8000)])
 def test_a_tone_keeps_its_place_and_level(method: str, rate_in: int, rate_out: int) -> None:
     x = np.sin(2 * np.pi * 1000 * np.arange(rate_in) / rate_in).astype(np.float32)
     y = resample(Pcm(x, rate_in), rate_out, method=method).samples

@@ -24,7 +24,7 @@ def load_engine(name: str = "nano", **options: Any) -> Engine:
     if name in ENGINES and options:
         raise EngineError(f"engine '{name}' has no option '{next(iter(options))}'")
     if name == "nano":
-        from seedvc_live.engines.nano import NanoEngine
+        from seedvc_live.engines.nano.engine import NanoEngine
 
         return NanoEngine()
     if name == "passthrough":
