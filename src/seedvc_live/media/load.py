@@ -26,7 +26,7 @@ def load_audio(
         InputError: missing, unreadable, empty or not audio.
     """
     source = FileSource(path, rate)
-    parts = []
+    parts = [np.zeros(0, np.float32)]
     length = 0
     try:
         source.start()
