@@ -26,7 +26,7 @@ def tone(n: int, rate: int, frequency: float = 440.0, level: float = 0.5) -> np.
 
 def wav_bytes(samples: np.ndarray, rate: int, kind: str = "s16") -> bytes:
     """A WAV file made by hand, so that the reader is not tested with its own writer."""
-    frames = samples.reshape(len(samples), -1)
+    frames = samples.reshape(len(samples), samples.shape[1] if samples.ndim == 2 else 1)
     tag, bits = {
         "u8": (1, 8),
         "s16": (1, 16),
