@@ -47,9 +47,7 @@ def test_unreadable(tmp_path: Path) -> None:
     assert "not allowed to read" in message
 
 
-@pytest.mark.parametrize(
-    "content", [b"hello, this is text\n" * 50, bytes(range(256)) * 20, b"RIFF", b"\0" * 5000]
-)
+@pytest.mark.parametrize("content", [b"hello, this is text\n" * 50, bytes(range(256)) * 20, b"RIFF", b"\0" * 5000])
 def test_not_audio(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(content)

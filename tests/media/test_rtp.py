@@ -38,9 +38,7 @@ def sender(port: int, frames: int = 100, *extra: str) -> subprocess.Popen[bytes]
     return subprocess.Popen(command)
 
 
-def receive(
-    frames: int = 100, rate: int = 48000, **relay: Any
-) -> tuple[np.ndarray, list[int], RtpSource, Relay]:
+def receive(frames: int = 100, rate: int = 48000, **relay: Any) -> tuple[np.ndarray, list[int], RtpSource, Relay]:
     source = RtpSource(0, "127.0.0.1", rate)
     source.start()
     with Relay(source.port, **relay) as between:
