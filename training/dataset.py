@@ -232,6 +232,7 @@ class Sampler:
             "noise": excitation.noise(int(self.rng.integers(1 << 40)), 0, samples + grid.HOP),
             "wav": wav,
             "wide": np.array(target.clip.wide),
+            "identity": voice_entry.data["embeddings"][span],
         }
 
     def batch(self, size: int) -> Arrays:

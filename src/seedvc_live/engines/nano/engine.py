@@ -32,6 +32,7 @@ from seedvc_live.engines.nano import (
     spectrum,
     synthesis,
 )
+from seedvc_live.engines.nano.colour import Colour
 from seedvc_live.engines.nano.speaker import embed
 from seedvc_live.engines.nano.statistics import Statistics
 from seedvc_live.errors import VoiceError
@@ -143,7 +144,8 @@ class NanoEngine(Engine):
 
     def _convert(self, windows: Sequence[Window]) -> list[Block]:
         samples = np.stack([_cleaned(window.samples) for window in windows])
-        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), _BEFORE)
+        before = _BEFORE if windows[0].state is None else 0
+        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before)
         jobs = [
             _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
             for i, window in enumerate(windows)
@@ -173,12 +175,10 @@ class _Job:
         settings = window.settings
         tensors = window.voice.tensors
         register = tensors["register"]
-        cold = state is None
-        # Steps and points to leave out: a warm stream remembers what came before the block.
-        skip = 0 if cold else _BEFORE
-        content, self.level, bands = measured.content[skip:], measured.level[2 * skip :], measured.bands[2 * skip :]
-        log_f0, voicing = measured.log_f0[2 * skip :], measured.voicing[2 * skip :]
+        content, self.level, bands = measured.content, measured.level, measured.bands
+        log_f0, voicing = measured.log_f0, measured.voicing
         before = Statistics.empty() if state is None else Statistics.unpack(state)
+        self.colour = Colour.empty() if state is None else Colour.unpack(state)
         self.statistics = before.updated(content, self.level, log_f0[1:-1], voicing[1:-1])
         log_f0 = _to_register(self.statistics, constants, log_f0, register, settings)
         if state is None:
@@ -211,7 +211,11 @@ class _Job:
         matched = self.rows[HISTORY - 1 :, _MATCHED].astype(np.float32)
         envelopes = np.clip(
             frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1), -14, 5
-        ) + frames.gate(level)[:, None, None]
+        )
+        speech = reference.active(level, self.statistics.peak)
+        colour = self.colour.updated(envelopes, level, voicing[1:-1], speech)
+        gains = colour.correction(self.window.voice.tensors["colour"], voicing[1:-1]) + frames.gate(level)[:, None]
+        envelopes = np.minimum(envelopes + gains[:, None], 5)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
         warm = steps - (len(self.window.samples) - _OUTSIDE) // grid.STEP
         start = self.window.start - warm * grid.STEP
@@ -225,6 +229,7 @@ class _Job:
             "phase": phases[-2:-1].copy(),
             "tail": tail,
             **self.statistics.pack(),
+            **colour.pack(),
         }
         return Block(self.window.start, np.clip(samples[warm * grid.STEP :], -1, 1), state)
 

@@ -91,7 +91,7 @@ def describe(
 
     Returns:
         `condition` (C,), standardised; `keys` (m, K); `shapes` (m, BANDS); `register`, mean and spread of
-        log F0 (2,).
+        log F0 (2,); `colour`, mean shapes of voiced and unvoiced sound (2, BANDS).
     """
     if narrow:
         shapes = envelope.fill_narrow(shapes)
@@ -105,10 +105,12 @@ def describe(
     n = len(pitches)
     centre = float((2 * prior_f0 + pitches.sum()) / (2 + n)) if n else prior_f0
     spread = float(np.sqrt((25 * prior_spread**2 + np.square(pitches - centre).sum()) / (25 + n)))
+    of_voiced = long_term(shapes, voiced, general[0], general[1])
+    of_unvoiced = long_term(shapes, speech & ~voiced, general[2], general[3])
     raw = np.concatenate([
         embedding,
-        long_term(shapes, voiced, general[0], general[1]),
-        long_term(shapes, speech & ~voiced, general[2], general[3]),
+        of_voiced,
+        of_unvoiced,
         [centre, spread, float(narrow)],
     ])  # fmt: skip
     condition = (raw - constants["condition_mean"]) / constants["condition_scale"]
@@ -118,4 +120,5 @@ def describe(
         "keys": keys(constants, content[chosen] - mean),
         "shapes": shapes[chosen].astype(np.float32),
         "register": np.array([centre, spread], np.float32),
+        "colour": np.stack([of_voiced, of_unvoiced])[:, : shapes.shape[1]].astype(np.float32),
     }

@@ -103,7 +103,7 @@ def bands(power: Array) -> Array:
 
 
 @lru_cache
-def _decimator() -> Array:
+def decimator() -> Array:
     """Low-pass of the 3:2 resampler: Kaiser-windowed sinc at 48 kHz, 97 taps, cut at 7.5 kHz."""
     taps = np.arange(-48, 49)
     cut = 2 * 7500 / 48000
@@ -116,7 +116,7 @@ def to_analysis_rate(samples: Array) -> Array:
 
     Sample j of the result stands at 48 kHz index 3j, where input sample i stands at 2i.
     """
-    taps = _decimator()
+    taps = decimator()
     padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(25, 26)])
     count = samples.shape[-1] // 3
     result = np.empty((*samples.shape[:-1], 2 * count), np.float32)
