@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -191,11 +190,8 @@ def resources() -> tuple[int, int, int]:
     gc.collect()
     status = Path("/proc/self/status").read_text()
     rss = int(status.split("VmRSS:")[1].split()[0])
-    return (
-        len(os.listdir("/proc/self/fd")),
-        threading.active_count() + int(status.split("Threads:")[1].split()[0]),
-        rss,
-    )
+    threads = int(status.split("Threads:")[1].split()[0])
+    return len(os.listdir("/proc/self/fd")), threads, rss
 
 
 def test_fifty_cycles_leave_nothing_behind(tmp_path: Path, speech: Path) -> None:
@@ -223,5 +219,5 @@ def test_fifty_cycles_leave_nothing_behind(tmp_path: Path, speech: Path) -> None
         time.sleep(0.3)
         after = resources()
     assert after[0] <= before[0]
-    assert after[1] <= before[1]
+    assert after[1] <= before[1] + 5  # GLib keeps a few idle threads; a leak would be 50
     assert after[2] - before[2] < 6000  # kB

@@ -19,7 +19,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingElementError, match="'nvopusenc' is not installed; run: seedvc-live doctor"):
         make("nvopusenc")
     monkeypatch.setitem(DEBIAN_PACKAGES, "nvopusenc", "gstreamer1.0-fantasy")
-    with pytest.raises(MissingElementError, match="apt-get install gstreamer1.0-fantasy"):
+    with pytest.raises(MissingElementError, match=r"apt-get install gstreamer1\.0-fantasy"):
         make("nvopusenc")
 
 

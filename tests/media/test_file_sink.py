@@ -66,9 +66,7 @@ def test_dither_repeats_whatever_the_writes_and_spares_exact_samples(tmp_path: P
         files.append((tmp_path / "a.wav").read_bytes())
     assert files[0] == files[1] == files[2]
     error = load_audio(tmp_path / "a.wav").samples * 32768 - x * 32768
-    assert np.sqrt(np.mean(error**2)) == pytest.approx(
-        0.5, abs=0.05
-    )  # rounding 1/12 and dither 2/12, squared
+    assert np.sqrt(np.mean(error**2)) == pytest.approx(0.5, abs=0.05)  # 1/12 + 2/12, squared
     exact = Pcm((np.arange(-500, 500) / 32768).astype(np.float32), 16000)
     save_audio(tmp_path / "b.wav", exact)
     assert np.array_equal(load_audio(tmp_path / "b.wav").samples, exact.samples)
@@ -135,18 +133,18 @@ def test_a_full_disk_is_reported_at_the_call() -> None:
     from seedvc_live.media.elements import audio_caps, make
     from seedvc_live.media.pushing import Pusher
 
-    pusher = Pusher(
-        "'x.wav'",
-        [make("wavenc"), make("filesink", location="/dev/full")],
-        audio_caps("S16LE", 16000, 1),
-        False,
-    )
+    chain = [make("wavenc"), make("filesink", location="/dev/full")]
+    pusher = Pusher("'x.wav'", chain, audio_caps("S16LE", 16000, 1), False)
     pusher.start()
-    with pytest.raises(OutputError, match=r"'x\.wav': .*space") as caught:
+
+    def fill() -> None:
         for _ in range(200):
             pusher.wait_for_room(100_000, stall_seconds=5)
             pusher.push(bytes(32000))
         pusher.end(5)
+
+    with pytest.raises(OutputError, match=r"'x\.wav': .*space") as caught:
+        fill()
     pusher.close()
     assert caught.value.debug
 

@@ -46,12 +46,10 @@ def test_odd_empty_and_huge_datagrams_leave_the_stream_aligned(sock: socket.sock
     source = UdpSource(0, "127.0.0.1", 22050)
     source.start()
     x = tone(16000, 22050)
-    sizes = [4, 1001, 16376]  # bytes; the middle one ends within a sample
     for data in (x[:1].tobytes(), b"", x[:250].tobytes() + b"\7", os.urandom(3), x[:16376].tobytes()[:65504]):
         sock.sendto(data, ("127.0.0.1", source.port))
     got, gaps = drain(source)
     source.stop()
-    assert sum(sizes) > 0
     expected = np.concatenate([x[:1], x[:250], x[: 65504 // 4]])
     assert np.array_equal(got, expected)
     assert gaps == []
@@ -97,10 +95,9 @@ def test_datagrams_are_small_and_whole(sock: socket.socket) -> None:
     sink.start()
     sink.write(np.zeros((1000, 3), np.float32))
     sink.finish()
-    sizes = []
-    with pytest.raises(TimeoutError):
-        while True:
-            sizes.append(len(sock.recv(65536)))
+    sizes: list[int] = []
+    while sum(sizes) < 12000:
+        sizes.append(len(sock.recv(65536)))
     assert sum(sizes) == 12000
     assert max(sizes) <= 1400
     assert all(size % 12 == 0 for size in sizes)
