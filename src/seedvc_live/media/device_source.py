@@ -183,11 +183,15 @@ class MicSource(LiveSource):
 
     def _open(self) -> None:
         advice = "no recording device can be opened (is PulseAudio, PipeWire or ALSA set up?)"
-        super()._open()
-        assert self._bus is not None
-        self._bus.wait_for_end(0.2)  # a device fails within its first period, or not at all
-        if self._bus.error is not None:
-            raise failure(InputError, f"microphone: {advice}", self._bus.error)
+        try:
+            super()._open()
+            assert self._bus is not None
+            self._bus.wait_for_end(0.2)  # a device fails within its first period, or not at all
+            self._check_bus()
+        except InputError as error:
+            found = InputError(f"microphone: {advice}")
+            found.debug = error.debug
+            raise found from error
         if is_fake_device(self._device):
             raise InputError(f"microphone: {advice}")
 

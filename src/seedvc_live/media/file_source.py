@@ -19,6 +19,8 @@ from .types import AudioArray, Chunk, SourceStats
 
 # A local file that yields nothing for so long never will.
 _STALL_SECONDS = 30.0
+# One that is known to be cut short is given less: some demuxers then wait for ever for what is missing.
+_CUT_STALL_SECONDS = 2.0
 
 
 class FileSource:
@@ -61,6 +63,7 @@ class FileSource:
         self._ready: list[Chunk] = []
         self._missing_audio: list[bool] = []  # filled by GStreamer's thread
         self._drained = False
+        self._waited = 0.0  # seconds since the decoder's last samples, spent waiting for more
 
     # -- Source ------------------------------------------------------------------------------------
 
@@ -75,11 +78,8 @@ class FileSource:
         self._check_file()
         try:
             self._build().set_state(Gst.State.PLAYING)
-            deadline = time.monotonic() + _STALL_SECONDS
             while not self._ready and not self._drained:
                 self._advance(0.1)
-                if time.monotonic() > deadline:
-                    raise InputError(f"{self._name}: the decoder gives nothing")
         except BaseException:
             self.stop()
             raise
@@ -201,10 +201,13 @@ class FileSource:
         """Take one buffer from the decoder, or notice the end or an error."""
         assert self._bus is not None
         # In short turns: an error on the bus does not wake a pull.
+        begin = time.monotonic()
         sample = self._appsink.try_pull_sample(seconds_to_ns(min(timeout, 0.1)))
         if sample is not None:
+            self._waited = 0.0
             self._accept(sample)
             return
+        self._waited += time.monotonic() - begin
         self._bus.poll()
         if self._bus.error is not None:
             self._fail(self._bus.error)
@@ -212,6 +215,17 @@ class FileSource:
             raise InputError(f"{self._name} has no audio track")
         elif self._appsink.get_property("eos"):
             self._drain()
+        elif self._waited > (_STALL_SECONDS if self._truncated is None else _CUT_STALL_SECONDS):
+            self._stalled()
+
+    def _stalled(self) -> None:
+        if self.decoded_samples:
+            self._truncated = self._truncated or "the decoder gives no more"
+            self._drain()
+        elif self._truncated is not None:
+            raise InputError(f"{self._name}: nothing can be decoded, {self._truncated}")
+        else:
+            raise InputError(f"{self._name}: the decoder gives nothing")
 
     def _fail(self, error: BusError) -> None:
         if self.decoded_samples:

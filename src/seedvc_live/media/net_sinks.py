@@ -9,7 +9,6 @@ import numpy as np
 
 from ..audio.resample import StreamResampler
 from ..errors import OutputError
-from .bus import failure
 from .device_source import configure_device, is_fake_device
 from .elements import Gst, audio_caps, caps, make
 from .pushing import Pusher, SinkBase, frames_of
@@ -344,10 +343,14 @@ class SpeakerSink(_LiveSink):
         chain = [make("audioconvert"), make("audioresample"), device]
         self._pusher = Pusher(self.label, chain, audio_caps("F32LE", self.rate, self.channels), is_live=True)
         try:
-            self._pusher.start()
-            self._pusher.bus.wait_for_end(0.2)
-            if self._pusher.bus.error is not None:
-                raise failure(OutputError, f"speaker: {advice}", self._pusher.bus.error)
+            try:
+                self._pusher.start()
+                self._pusher.bus.wait_for_end(0.2)
+                self._pusher.check()
+            except OutputError as error:
+                found = OutputError(f"speaker: {advice}")
+                found.debug = error.debug
+                raise found from error
             if is_fake_device(device):
                 raise OutputError(f"speaker: {advice}")
         except BaseException:
