@@ -141,6 +141,7 @@ class LiveSession:
         overload: Literal["silence", "bypass"] = "silence",
         duration: float | None = None,
         idle_timeout: float | None = None,
+        announced: bool = True,
     ) -> None:
         """
         Args:
@@ -150,6 +151,7 @@ class LiveSession:
             overload: what is heard when the engine cannot keep up.
             duration: end after so many seconds of input.
             idle_timeout: end after so many seconds without input.
+            announced: the source says what is missing; raw UDP cannot.
         """
         engine = conversion.engine
         self._rate = engine.sample_rate
@@ -160,7 +162,7 @@ class LiveSession:
         geometry = engine.geometry(conversion.settings, conversion.voice)
         chain = BlockChain(geometry, Target(conversion.voice, conversion.settings), self._rate, conversion.seed)
         self.delay = Delay(geometry.algorithmic_latency / self._rate, reserve, playout)
-        self.stream = LiveStream(chain, self._rate, self.delay, overload=overload)
+        self.stream = LiveStream(chain, self._rate, self.delay, overload=overload, announced=announced)
         self._turn = threading.Condition()
         self._stop = threading.Event()
         self._closing = False

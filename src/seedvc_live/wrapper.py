@@ -129,6 +129,7 @@ class SeedVCWrapper:
             playout=0.04 if input_type in _NETWORK else 0.0,
             duration=duration,
             idle_timeout=idle,
+            announced=input_type != "udp",
         )
         return session.run().as_dict()
 

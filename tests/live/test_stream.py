@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedvc_live.engines.passthrough import PassthroughEngine, PassthroughSettings
+from tests.tools.peers import lag
 from tests.tools.virtual import Run, simulate
 
 RATE = 8000
@@ -45,11 +46,7 @@ def lag_of(run: Run, source: np.ndarray, first: float, last: float) -> float:
     for time, samples in zip(run.times, run.output, strict=True):
         begin = round(time * RATE)
         timeline[begin : begin + len(samples)] = samples
-    part = timeline[int(first * RATE) : int(last * RATE)]
-    scores = [
-        float(part @ source[int(first * RATE) - lag : int(first * RATE) - lag + len(part)]) for lag in range(RATE // 2)
-    ]
-    return int(np.argmax(scores)) / RATE
+    return lag(timeline, source, first, last - first, RATE, 0.5)
 
 
 def test_samples_in_are_samples_out() -> None:
@@ -153,6 +150,17 @@ def test_packets_held_up_beyond_the_depth_do_not_add_delay() -> None:
     assert after == pytest.approx(before, abs=0.005)
     # 0.3 s is within the whole delay, so what was held up is converted from what was there and goes on.
     assert run.stream.stats.forced_blocks > 0
+    assert run.skipped + len(run.samples) == pytest.approx(len(source), abs=0.02 * RATE)
+
+
+def test_packets_without_time_stamps_that_are_late_and_not_lost_do_not_add_delay() -> None:
+    source = speech(12.0)
+    shake = np.random.default_rng(5)
+    held = {packet: float(shake.uniform(0.05, 0.15)) for packet in range(150, 400, 25)}
+    run = simulate(engine(), source, jitter=lambda packet: held.get(packet, 0.0), announced=False)
+    before, after = lag_of(run, source, 1.0, 2.5), lag_of(run, source, 9.0, 11.5)
+    assert after == pytest.approx(before, abs=0.005)
+    assert run.stream.stats.late_samples > 0
     assert run.skipped + len(run.samples) == pytest.approx(len(source), abs=0.02 * RATE)
 
 

@@ -67,7 +67,7 @@ def simulate(
     geometry: Geometry = engine.geometry(settings, voice)
     delay = Delay(geometry.algorithmic_latency / rate, compute, playout)
     chain = BlockChain(geometry, Target(voice, settings), rate)
-    stream = LiveStream(chain, rate, delay, overload=overload)  # type: ignore[arg-type]
+    stream = LiveStream(chain, rate, delay, overload=overload, announced=announced)  # type: ignore[arg-type]
     run = Run(stream)
 
     queue: list[tuple[float, int, str, object]] = []

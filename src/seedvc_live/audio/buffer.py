@@ -26,9 +26,7 @@ class AudioBuffer:
 
     def __init__(self, max_size_samples: int = 48000, channels: int = 1) -> None:
         if max_size_samples < 1 or channels < 1:
-            raise ValueError(
-                f"an AudioBuffer holds at least 1 sample of 1 channel, got {max_size_samples}, {channels}"
-            )
+            raise ValueError(f"an AudioBuffer holds at least 1 sample of 1 channel, got {max_size_samples}, {channels}")
         self.capacity = max_size_samples
         self.channels = channels
         self._ring = np.zeros((max_size_samples, channels), dtype=np.float32)

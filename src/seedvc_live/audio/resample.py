@@ -48,9 +48,7 @@ class StreamResampler:
 
     def __init__(self, rate_in: int, rate_out: int, channels: int = 1, method: Method = "soxr") -> None:
         if rate_in <= 0 or rate_out <= 0 or channels <= 0:
-            raise ValueError(
-                f"rates and channels must be positive, got {rate_in} Hz, {rate_out} Hz, {channels}"
-            )
+            raise ValueError(f"rates and channels must be positive, got {rate_in} Hz, {rate_out} Hz, {channels}")
         self.rate_in = rate_in
         self.rate_out = rate_out
         self.channels = channels
@@ -74,9 +72,7 @@ class StreamResampler:
         if self._flushed:
             raise ValueError("the resampler was flushed; make a new one for a new stream")
         data = np.ascontiguousarray(samples, dtype=np.float32)
-        if data.ndim != (1 if self.channels == 1 else 2) or (
-            data.ndim == 2 and data.shape[1] != self.channels
-        ):
+        if data.ndim != (1 if self.channels == 1 else 2) or (data.ndim == 2 and data.shape[1] != self.channels):
             wanted = "(n,)" if self.channels == 1 else f"(n, {self.channels})"
             raise ValueError(f"samples must have shape {wanted}, got {data.shape}")
         return self._core.run(data, last=False) if len(data) else data
@@ -175,9 +171,7 @@ def _filter_table(up: int, down: int) -> tuple[AudioArray, int]:
     half = ceil(_ZERO_CROSSINGS / min(1.0, up / down))
     distance = np.arange(-(half - 1), half + 1)[np.newaxis, :] - np.arange(up)[:, np.newaxis] / up
     inside = np.clip(1.0 - (distance / half) ** 2, 0.0, None)
-    weights = (
-        cutoff * np.sinc(cutoff * distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) / np.i0(_KAISER_BETA)
-    )
+    weights = cutoff * np.sinc(cutoff * distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) / np.i0(_KAISER_BETA)
     # Every phase passes a constant unchanged; otherwise the phases' differences would be audible as a tone.
     weights /= weights.sum(axis=1, keepdims=True)
     table: AudioArray = weights.astype(np.float32)

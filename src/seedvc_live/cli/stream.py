@@ -78,6 +78,7 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
             overload=options["overload"],
             duration=options["duration"],
             idle_timeout=options["idle_timeout"],
+            announced=where_from.kind != "udp",
         )
         _LOG.info("%s → %s, latency %.0f ms", input_uri, output_uri, 1000.0 * session.delay.total)
         previous = {

@@ -18,6 +18,8 @@ from seedvc_live.live.framer import Frame, Framer
 from seedvc_live.live.overload import Ladder
 from seedvc_live.live.playout import Emission, Playout
 
+_LEAST_WAIT = 0.02
+_OWED_FOR = 1.0
 _LONG_GAP = 1.0
 """Seconds of missing input that are not converted as silence but jumped over."""
 
@@ -62,6 +64,7 @@ class StreamStats:
     Attributes:
         received: input samples, silence in place of lost ones included.
         filled: samples of silence put in for input lost unannounced.
+        late_samples: input thrown away because silence had already been put in its place.
         blocks: blocks converted.
         dropped_blocks: blocks never converted because their time had passed, or soon would.
         forced_blocks: blocks converted before all of their input had come.
@@ -70,6 +73,7 @@ class StreamStats:
 
     received: int = 0
     filled: int = 0
+    late_samples: int = 0
     blocks: int = 0
     dropped_blocks: int = 0
     forced_blocks: int = 0
@@ -91,6 +95,7 @@ class LiveStream:
         delay: Delay,
         *,
         overload: Literal["silence", "bypass"] = "silence",
+        announced: bool = True,
     ) -> None:
         """
         Args:
@@ -99,11 +104,15 @@ class LiveStream:
             delay: its total is kept from the first sample to the last.
             overload: what is heard when the engine cannot keep up. `bypass` gives the speaker's own voice
                 away, so it is never the default.
+            announced: the source says what is missing (RTP). If not (raw UDP), input that is overdue by the
+                play-out depth is taken as lost.
         """
         self._chain = chain
         self._rate = rate
         self._framer = Framer(chain.geometry)
-        self._clock = ArrivalClock(rate)
+        self._clock = ArrivalClock(rate) if announced else ArrivalClock(rate, pause=max(delay.playout, _LEAST_WAIT))
+        self._owed = 0  # silence put in for what may yet come
+        self._owed_since = 0.0
         self._queue: deque[Frame] = deque()
         self._busy: Job | None = None
         self._estimate = 0.0
@@ -133,11 +142,13 @@ class LiveStream:
     def receive(self, now: float, samples: Samples, gap: int = 0) -> None:
         """Input samples, shape (n,), arrived at `now`; `gap` samples are known to be missing before them."""
         self._insert(gap)
+        samples = self._without_late(now, samples)
         lost = self._clock.missing(now, self._framer.received + len(samples))
         if lost:
             self._insert(lost)
             self._clock.shifted(lost)
             self.stats.filled += lost
+            self._owed, self._owed_since = self._owed + lost, now
         self._queue.extend(self._framer.push(samples))
         self.stats.received = self._framer.received
         self._clock.arrived(now, self._framer.received)
@@ -197,6 +208,19 @@ class LiveStream:
             emitted = self.playout.position - len(emission.samples)
             self._lag = now - self._clock.capture(emitted)
         return emission
+
+    def _without_late(self, now: float, samples: Samples) -> Samples:
+        """The samples without those whose time has already been given to silence."""
+        if now > self._owed_since + _OWED_FOR:
+            self._owed = 0
+        if not self._owed or self._clock.offset is None:
+            return samples
+        received = self._framer.received + len(samples)
+        early = round((self._clock.offset - now) * self._rate) + received
+        late = max(0, min(early, self._owed, len(samples)))
+        self._owed -= late
+        self.stats.late_samples += late
+        return samples[late:]
 
     def _insert(self, missing: int) -> None:
         """Silence in place of missing input, or a jump where it is long."""

@@ -280,12 +280,8 @@ class GStreamerAudioBridge:
         self, frequency: float = 440.0, seconds: float | None = None, live: bool = False, volume: float = 0.8
     ) -> Source:
         if live:
-            return LiveToneSource(
-                frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds
-            )
-        return TestToneSource(
-            frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds
-        )
+            return LiveToneSource(frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds)
+        return TestToneSource(frequency, self.sample_rate, channels=self.channels, volume=volume, seconds=seconds)
 
     def _mic_source(self, buffer_ms: int = 40) -> Source:
         return MicSource(self.sample_rate, channels=self.channels, buffer_ms=buffer_ms)

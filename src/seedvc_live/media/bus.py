@@ -100,9 +100,7 @@ class BusWatch:
         elif kind == Gst.MessageType.WARNING:
             error, debug = message.parse_warning()
             if len(self.warnings) < 20:
-                self.warnings.append(
-                    f"{glib_error_text(error)} ({debug})" if debug else glib_error_text(error)
-                )
+                self.warnings.append(f"{glib_error_text(error)} ({debug})" if debug else glib_error_text(error))
         elif kind == Gst.MessageType.EOS:
             self.eos = True
         elif kind == Gst.MessageType.LATENCY:

@@ -110,9 +110,7 @@ def element_exists(factory: str) -> bool:
 
 def check_elements(names: list[str] | None = None) -> list[str]:
     """The elements of `names` (default: all of `DEBIAN_PACKAGES`) that are not installed."""
-    return [
-        name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)
-    ]
+    return [name for name in (names if names is not None else sorted(DEBIAN_PACKAGES)) if not element_exists(name)]
 
 
 def make(factory: str, name: str | None = None, **properties: Any) -> Any:

@@ -240,9 +240,7 @@ class FileSource:
         if error.matches(Gst.core_error_quark(), Gst.CoreError.MISSING_PLUGIN):
             # What decodebin says when no stream of the container can become audio.
             raise failure(InputError, f"{self._name} has no audio track that can be decoded", error)
-        if error.matches(stream, Gst.StreamError.TYPE_NOT_FOUND) or error.matches(
-            stream, Gst.StreamError.WRONG_TYPE
-        ):
+        if error.matches(stream, Gst.StreamError.TYPE_NOT_FOUND) or error.matches(stream, Gst.StreamError.WRONG_TYPE):
             raise failure(InputError, f"{self._name} is not an audio file", error)
         raise failure(InputError, f"{self._name}: cannot be decoded", error)
 

@@ -31,9 +31,7 @@ class LiveSource:
 
     live = True
 
-    def __init__(
-        self, label: str, native_rate: int, rate: int, channels: int, max_queue_seconds: float
-    ) -> None:
+    def __init__(self, label: str, native_rate: int, rate: int, channels: int, max_queue_seconds: float) -> None:
         if rate <= 0 or native_rate <= 0:
             raise ValueError(f"rates must be positive, got {native_rate} Hz, {rate} Hz")
         if channels < 1:

@@ -12,9 +12,7 @@ from .file_source import FileSource
 from .quantise import SampleFormat
 
 
-def load_audio(
-    path: str | os.PathLike[str], rate: int | None = None, max_seconds: float | None = None
-) -> Pcm:
+def load_audio(path: str | os.PathLike[str], rate: int | None = None, max_seconds: float | None = None) -> Pcm:
     """Decode a file, mixed to mono.
 
     Args:

@@ -81,9 +81,7 @@ class Pusher:
                 raise OutputError(f"{self.label}: writing has stalled for {stall_seconds:.0f} s")
             time.sleep(0.002)
 
-    def push(
-        self, data: bytes, pts: int | None = None, duration: int | None = None, discont: bool = False
-    ) -> None:
+    def push(self, data: bytes, pts: int | None = None, duration: int | None = None, discont: bool = False) -> None:
         buffer = Gst.Buffer.new_wrapped(data)
         if pts is not None:
             buffer.pts = pts

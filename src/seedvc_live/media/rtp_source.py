@@ -242,9 +242,7 @@ class RtpSource(LiveSource):
         now = time.monotonic()
         if stamp is not None:
             if self._position is None:
-                missing = (
-                    round((now - self._last_arrival) * OPUS_RATE) - len(samples) if self._restarted else 0
-                )
+                missing = round((now - self._last_arrival) * OPUS_RATE) - len(samples) if self._restarted else 0
                 self._bridge(max(0, missing))
                 self._position = stamp
                 self._restarted = False

@@ -53,9 +53,7 @@ def listen(host: str, port: int) -> tuple[Any, int]:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise InputError(
-                f"port {port} is in use; choose another or stop the program that has it"
-            ) from None
+            raise InputError(f"port {port} is in use; choose another or stop the program that has it") from None
         if error.errno == errno.EADDRNOTAVAIL:
             raise InputError(f"cannot listen on '{host}': it is not an address of this machine") from None
         if error.errno == errno.EACCES:

@@ -83,9 +83,7 @@ class UdpSource(LiveSource):
             raise ValueError(f"sender_channels must be 1..64, got {self.sender_channels}")
         if channels not in (1, self.sender_channels):
             raise ValueError(f"{self.sender_channels} channels cannot become {channels}")
-        super().__init__(
-            f"UDP port {check_port(port)}", sender_rate or rate, rate, channels, max_queue_seconds
-        )
+        super().__init__(f"UDP port {check_port(port)}", sender_rate or rate, rate, channels, max_queue_seconds)
         self.host = host
         self.port = port
         self._socket: Any = None
@@ -119,8 +117,6 @@ class UdpSource(LiveSource):
         if len(frames) == 0:
             return
         if self.channels == 1:
-            self._deliver(
-                frames[:, 0] if self.sender_channels == 1 else frames.mean(axis=1, dtype=np.float32)
-            )
+            self._deliver(frames[:, 0] if self.sender_channels == 1 else frames.mean(axis=1, dtype=np.float32))
         else:
             self._deliver(frames)

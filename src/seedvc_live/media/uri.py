@@ -90,9 +90,7 @@ def _query(scheme: str, query: str, text: str) -> dict[str, int | float | str]:
     values: dict[str, int | float | str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            raise SettingsError(
-                "uri", f"unknown parameter '{name}' in '{text}'; known: {', '.join(known) or 'none'}"
-            )
+            raise SettingsError("uri", f"unknown parameter '{name}' in '{text}'; known: {', '.join(known) or 'none'}")
         try:
             values[name] = known[name](value)
         except ValueError:

@@ -38,9 +38,7 @@ def window_power(samples: Array) -> Array:
     """Spectra of windows at points FIRST_FRAME … last - 2; (batch, n) at 16 kHz → (batch, frames, 201)."""
     points = samples.shape[-1] // grid.ANALYSIS_HOP
     first = grid.FIRST_FRAME
-    return spectrum.power_frames(
-        samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first
-    )
+    return spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first)
 
 
 def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[Array, Array, Array]:
@@ -70,9 +68,7 @@ def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured
     log_f0, confidence = pitch.track(tracker, np.ascontiguousarray(heard))
     points = ahead + np.arange(-2 * before, n + 2)
     tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
-    return Measured(
-        content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks])
-    )
+    return Measured(content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
 
 
 def cut_windows(samples: Array, block_points: int) -> Array:

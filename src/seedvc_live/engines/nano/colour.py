@@ -78,5 +78,3 @@ class Colour:
     def unpack(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Colour:
         """Inverse of `pack`."""
         return cls(np.asarray(arrays["colour"], np.float32), np.asarray(arrays["colour_counts"], np.float32))
-
-

@@ -19,7 +19,7 @@ import soxr
 from pydantic import Field
 
 from seedvc_live.audio.pcm import Pcm, Samples
-from seedvc_live.engines.base import Block, Engine, Geometry, Settings, State, Voice, Window
+from seedvc_live.engines.base import Block, Engine, Geometry, Settings, Voice, Window
 from seedvc_live.engines.nano import (
     analysis,
     envelope,
