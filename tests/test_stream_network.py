@@ -101,10 +101,10 @@ def convert_live(folder: Path, kind: str, loss: dict[str, Any]) -> Result:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Result]:
-    """All cases, four at a time: each lasts as long as the speech."""
+    """All cases, two at a time: each lasts as long as the speech."""
     folder = tmp_path_factory.mktemp("network")
     cases = [(kind, loss) for kind in ("rtp", "udp") for loss in LOSSES]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(convert_live, folder / f"{kind}-{loss}", kind, LOSSES[loss]) for kind, loss in cases]
         return {case: run.result() for case, run in zip(cases, runs, strict=True)}
 
