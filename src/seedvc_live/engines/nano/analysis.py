@@ -57,7 +57,11 @@ def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[A
     start = grid.CONTEXT_POINTS - 2 * before - grid.FIRST_FRAME
     step = start // 2 + 1
     block_power = power[:, start + 1 : start + 1 + 2 * before + n]
-    return content[:, step : step + before + n // 2], spectrum.levels(block_power), spectrum.bands(block_power)
+    return (
+        content[:, step : step + before + n // 2],
+        spectrum.levels(block_power),
+        spectrum.bands(block_power),
+    )
 
 
 def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured:
@@ -70,9 +74,7 @@ def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured
     log_f0, confidence = pitch.track(tracker, np.ascontiguousarray(heard))
     points = ahead + np.arange(-2 * before, n + 2)
     tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
-    return Measured(
-        content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks])
-    )
+    return Measured(content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
 
 
 def cut_windows(samples: Array, block_points: int) -> Array:
