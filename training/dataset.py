@@ -99,7 +99,8 @@ def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> A
         voiced.append(shapes[speech & is_voiced])
         unvoiced.append(shapes[speech & ~is_voiced])
     constants["shape_statistics"] = np.stack([
-        np.mean([v.mean(0) for v in voiced if len(v) > 10], 0), np.mean([v.std(0) for v in voiced if len(v) > 10], 0),
+        np.mean([v.mean(0) for v in voiced if len(v) > 10], 0),
+        np.mean([v.std(0) for v in voiced if len(v) > 10], 0),
         np.mean([v.mean(0) for v in unvoiced if len(v) > 10], 0),
         np.mean([v.std(0) for v in unvoiced if len(v) > 10], 0),
     ]).astype(np.float32)  # fmt: skip

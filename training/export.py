@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
 from torch import nn
 
 
@@ -64,12 +65,15 @@ def export_speaker(encoder: nn.Module, path: Path) -> None:
     export(encoder, (torch.zeros(2, 298, 80),), path, ["fbank"], ["embedding"], dynamic)
 
 
-def export_run(run: Path, out: Path) -> None:
-    """The averaged weights of a run's last checkpoint: `decoder.onnx` and `constants.npz`."""
+def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
+    """The averaged weights of a run's last checkpoint: `decoder.onnx` and `constants.npz`.
+
+    Args:
+        checkpoint: also write the weights alone there (float16), from which another run can start.
+    """
+    from seedvc_live.engines.nano import engine, frames
     from training.model import CONDITION, HISTORY
     from training.train import Model
-
-    from seedvc_live.engines.nano import engine, frames
 
     if engine.HISTORY != HISTORY:
         raise ValueError(f"the engine remembers {engine.HISTORY} steps, the decoder needs {HISTORY}")
@@ -78,7 +82,11 @@ def export_run(run: Path, out: Path) -> None:
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     example = (torch.zeros(2, HISTORY + 8, frames.WIDTH), torch.zeros(2, CONDITION))
-    dynamic = {"rows": {0: "batch", 1: "steps"}, "condition": {0: "batch"}, "correction": {0: "batch", 1: "steps"}}
+    dynamic = {
+        "rows": {0: "batch", 1: "steps"},
+        "condition": {0: "batch"},
+        "correction": {0: "batch", 1: "steps"},
+    }
     export(model.decoder, example, out / "decoder.onnx", ["rows", "condition"], ["correction"], dynamic)
     with np.load(run / "constants.npz") as file:
         constants = {name: file[name] for name in file.files}
@@ -86,3 +94,8 @@ def export_run(run: Path, out: Path) -> None:
     constants["bottleneck_weight"] = linear.weight.detach().numpy().T.copy()
     constants["bottleneck_bias"] = linear.bias.detach().numpy()
     np.savez(out / "constants.npz", **constants)
+    if checkpoint is not None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, checkpoint
+        )

@@ -38,7 +38,9 @@ def source_features(encoder: Any, samples: np.ndarray) -> dict[str, np.ndarray]:
 
 def perturbed_features(encoder: Any, samples: np.ndarray, ratio: float, points: int) -> dict[str, np.ndarray]:
     """Source features of the signal with pitch and formants times `ratio`, on the original time grid."""
-    shifted = np.asarray(soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32)
+    shifted = np.asarray(
+        soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32
+    )
     features = source_features(encoder, shifted)
 
     def stretched(array: np.ndarray, hop: int, count: int) -> np.ndarray:
@@ -57,7 +59,12 @@ def perturbed_features(encoder: Any, samples: np.ndarray, ratio: float, points: 
 
 
 def target_features(
-    tracker: Any, speaker: Any, wide: np.ndarray, narrow: np.ndarray, level: np.ndarray, rng: np.random.Generator
+    tracker: Any,
+    speaker: Any,
+    wide: np.ndarray,
+    narrow: np.ndarray,
+    level: np.ndarray,
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s."""
     points = len(level)

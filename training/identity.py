@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from seedvc_live.engines.nano import grid, spectrum
+from seedvc_live.engines.nano import spectrum
 from seedvc_live.engines.seedvc.campplus import CAMPPlus
 
 
@@ -55,8 +55,8 @@ class IdentityLoss(nn.Module):
         parts = []
         for phase, taps in enumerate((self.taps[0::2], self.taps[1::2])):
             first = 2 * phase - len(taps) // 2
-            padded = F.pad(samples, (-first, len(taps) + 3))[:, : 3 * count + len(taps)]
-            parts.append(F.conv1d(padded[:, None], taps[None, None], stride=3)[:, 0, :count])
+            padded = functional.pad(samples, (-first, len(taps) + 3))[:, : 3 * count + len(taps)]
+            parts.append(functional.conv1d(padded[:, None], taps[None, None], stride=3)[:, 0, :count])
         return torch.stack(parts, -1).flatten(1)
 
     def _features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,4 +73,4 @@ class IdentityLoss(nn.Module):
             wanted, _ = self._features(target)
         features, embedding = self._features(output)
         distance = (features - wanted).abs().mean() / (wanted.abs().mean() + 1e-6)
-        return distance, (1 - F.cosine_similarity(embedding, identity)).mean()
+        return distance, (1 - functional.cosine_similarity(embedding, identity)).mean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from seedvc_live.engines.nano import frames, grid, synthesis
 
@@ -32,7 +32,7 @@ class GatedBlock(nn.Module):
     def forward(self, x: Tensor, speaker: Tensor) -> Tensor:
         scale, shift = self.film(speaker).unsqueeze(1).chunk(2, dim=-1)
         y = (self.norm(x) * (1 + scale) + shift).transpose(1, 2)
-        y = F.glu(self.conv(F.pad(y, ((KERNEL - 1) * self.dilation, 0))), dim=1)
+        y = functional.glu(self.conv(functional.pad(y, ((KERNEL - 1) * self.dilation, 0))), dim=1)
         out: Tensor = x + self.out(y).transpose(1, 2)
         return out
 
@@ -45,7 +45,9 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int = 256, speaker: int = 192) -> None:
         super().__init__()
-        self.speaker = nn.Sequential(nn.Dropout(0.1), nn.Linear(CONDITION, speaker), nn.SiLU(), nn.Dropout(0.1))
+        self.speaker = nn.Sequential(
+            nn.Dropout(0.1), nn.Linear(CONDITION, speaker), nn.SiLU(), nn.Dropout(0.1)
+        )
         self.enter = nn.Conv1d(frames.WIDTH, width, KERNEL)
         self.blocks = nn.ModuleList(GatedBlock(width, speaker, d) for d in DILATIONS)
         self.norm = nn.LayerNorm(width)
@@ -61,11 +63,11 @@ class Decoder(nn.Module):
 
     def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
         speaker = self.speaker(condition)
-        x = self.enter(F.pad(rows.transpose(1, 2), (KERNEL - 1, 0))).transpose(1, 2)
+        x = self.enter(functional.pad(rows.transpose(1, 2), (KERNEL - 1, 0))).transpose(1, 2)
         for block in self.blocks:
             x = block(x, speaker)
         scale, shift = self.film(speaker).unsqueeze(1).chunk(2, dim=-1)
-        x = self.leave(F.silu(self.norm(x) * (1 + scale) + shift))
+        x = self.leave(functional.silu(self.norm(x) * (1 + scale) + shift))
         out: Tensor = x.view(x.shape[0], -1, 2, 2, synthesis.BANDS)
         return out
 
@@ -108,8 +110,6 @@ class Synthesiser(nn.Module):
         pieces = torch.fft.irfft(spectra, synthesis.FFT)
         n = pieces.shape[1]
         length = (n - 1) * grid.HOP + synthesis.FFT
-        out = F.fold(
-            pieces.transpose(1, 2), (1, length), (1, synthesis.FFT), stride=(1, grid.HOP)
-        )
+        out = functional.fold(pieces.transpose(1, 2), (1, length), (1, synthesis.FFT), stride=(1, grid.HOP))
         samples: Tensor = out[:, 0, 0, : n * grid.HOP]
         return samples

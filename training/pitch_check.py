@@ -16,7 +16,9 @@ from seedvc_live.engines.nano.networks import WEIGHTS, open_session
 from training import corpus
 
 
-def compare(tracker: object, clips: list[corpus.Clip], context: int, lookahead: int, block: int = 16) -> dict[str, float]:
+def compare(
+    tracker: object, clips: list[corpus.Clip], context: int, lookahead: int, block: int = 16
+) -> dict[str, float]:
     """Live tracks of windows with `context` and `lookahead` points against whole-utterance tracks."""
     wrong, points, off, far, both = 0, 0, 0.0, 0, 0
     left, right = context * grid.ANALYSIS_HOP, lookahead * grid.ANALYSIS_HOP
@@ -50,7 +52,9 @@ def main() -> None:
     clips = corpus.real(options.corpus)[: options.clips]
     for context in (24, 40, 80):
         for lookahead in (4, 8):
-            result = {name: round(value, 4) for name, value in compare(tracker, clips, context, lookahead).items()}
+            result = {
+                name: round(value, 4) for name, value in compare(tracker, clips, context, lookahead).items()
+            }
             print(json.dumps({"context_ms": 10 * context, "lookahead_ms": 10 * lookahead, **result}))
 
 

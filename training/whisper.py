@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -58,7 +58,7 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         weights = torch.softmax(q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5, dim=-1)
         x = x + self.out((weights @ v).transpose(1, 2).reshape(batch, frames, width))
-        return x + self.down(F.gelu(self.up(self.feed_norm(x))))
+        return x + self.down(functional.gelu(self.up(self.feed_norm(x))))
 
 
 class WhisperEncoder(nn.Module):
@@ -73,7 +73,7 @@ class WhisperEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, mel: Tensor) -> Tensor:
-        x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
+        x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         for block in self.blocks:
             x = block(x)

@@ -1,0 +1,1 @@
+"""The bundled engine: zero-shot conversion on one CPU core. `engine.NanoEngine` is the way in."""

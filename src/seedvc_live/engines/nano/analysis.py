@@ -55,7 +55,11 @@ def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[A
     start = grid.CONTEXT_POINTS - 2 * before - grid.FIRST_FRAME
     step = start // 2 + 1
     block_power = power[:, start + 1 : start + 1 + 2 * before + n]
-    return content[:, step : step + before + n // 2], spectrum.levels(block_power), spectrum.bands(block_power)
+    return (
+        content[:, step : step + before + n // 2],
+        spectrum.levels(block_power),
+        spectrum.bands(block_power),
+    )
 
 
 def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured:

@@ -40,8 +40,10 @@ class Colour:
         """Of a stream that has not begun."""
         return cls(np.zeros((2, BANDS), np.float32), np.zeros(2, np.float32))
 
-    def updated(self, envelopes: Array, level: Array, voicing: Array, speech: npt.NDArray[np.bool_]) -> Colour:
-        """With further points: log envelopes (n, 2, BANDS), level in dB, voicing, and whether there is speech."""
+    def updated(
+        self, envelopes: Array, level: Array, voicing: Array, speech: npt.NDArray[np.bool_]
+    ) -> Colour:
+        """With further points: log envelopes (n, 2, BANDS), level (dB), voicing, whether there is speech."""
         voiced = voicing >= 0.5
         noise = envelopes[:, 1]
         shapes = np.where(voiced[:, None], 0.5 * np.logaddexp(2 * envelopes[:, 0], 2 * noise), noise)

@@ -53,7 +53,9 @@ class NanoSettings(Settings):
     """Settings of the nano engine."""
 
     block: float = Field(default=0.16, ge=0.08, le=0.5, description="block length in seconds, whole 20 ms")
-    pitch_shift: float = Field(default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch")
+    pitch_shift: float = Field(
+        default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch"
+    )
     match_register: bool = Field(
         default=True, description="move the pitch to the target's register; off keeps the source's pitch"
     )
@@ -100,7 +102,9 @@ class NanoEngine(Engine):
         """Derive a voice; see `Engine.enroll`. Tensors are described at `reference.describe`."""
         clip = reference_clip.head(30.0)
         if not np.isfinite(clip.samples).all():
-            raise VoiceError("the reference holds samples that are not finite (NaN or infinite); use another clip")
+            raise VoiceError(
+                "the reference holds samples that are not finite (NaN or infinite); use another clip"
+            )
         if clip.seconds < 1.0:
             raise VoiceError(f"the reference lasts {clip.seconds:.2f} s; give at least 1 s of speech")
         if float(np.abs(clip.samples).max()) < 1e-3:
@@ -135,7 +139,9 @@ class NanoEngine(Engine):
         groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.voice.engine != self.name or window.voice.weights != self._hash:
-                raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
+                raise VoiceError(
+                    "the voice was made by another engine or other weights; enroll the reference again"
+                )
             groups[len(window.samples), window.state is None].append(index)
         blocks: dict[int, Block] = {}
         for indices in groups.values():
@@ -195,7 +201,11 @@ class _Job:
         self.log_f0, self.voicing = log_f0, voicing
         content = content - self.statistics.content_mean(constants)
         bottleneck = np.tanh(
-            (content / constants["content_scale"] @ constants["bottleneck_weight"] + constants["bottleneck_bias"]) / 3
+            (
+                content / constants["content_scale"] @ constants["bottleneck_weight"]
+                + constants["bottleneck_bias"]
+            )
+            / 3
         )
         matched = reference.match(reference.keys(constants, content), tensors["keys"], tensors["shapes"])
         new = frames.rows(
@@ -207,21 +217,32 @@ class _Job:
     def finish(self, correction: Array) -> Block:
         """Synthesise; `correction` is the decoder's answer to `rows`, shape (steps, 2, 2, BANDS)."""
         steps = len(self.rows) - HISTORY
-        level, log_f0, voicing = self.level[-2 * steps :], self.log_f0[-2 * steps - 2 :], self.voicing[-2 * steps - 2 :]
+        level, log_f0, voicing = (
+            self.level[-2 * steps :],
+            self.log_f0[-2 * steps - 2 :],
+            self.voicing[-2 * steps - 2 :],
+        )
         matched = self.rows[HISTORY - 1 :, _MATCHED].astype(np.float32)
         envelopes = np.clip(
             frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1), -14, 5
         )
         speech = reference.active(level, self.statistics.peak)
         colour = self.colour.updated(envelopes, level, voicing[1:-1], speech)
-        gains = colour.correction(self.window.voice.tensors["colour"], voicing[1:-1]) + frames.gate(level)[:, None]
+        gains = (
+            colour.correction(self.window.voice.tensors["colour"], voicing[1:-1])
+            + frames.gate(level)[:, None]
+        )
         envelopes = np.minimum(envelopes + gains[:, None], 5)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
         warm = steps - (len(self.window.samples) - _OUTSIDE) // grid.STEP
         start = self.window.start - warm * grid.STEP
         noise = excitation.noise(self.window.seed, start - start % 4, len(pulses))
         samples, tail = synthesis.synthesise(
-            np.ascontiguousarray(envelopes[:, 0]), np.ascontiguousarray(envelopes[:, 1]), pulses, noise, self.tail
+            np.ascontiguousarray(envelopes[:, 0]),
+            np.ascontiguousarray(envelopes[:, 1]),
+            pulses,
+            noise,
+            self.tail,
         )
         state = {
             "rows": self.rows[-HISTORY:].copy(),
@@ -249,7 +270,7 @@ def _to_register(
         # Half of the difference in liveliness (in the log): a short clip tells it badly.
         stretch = float(np.clip(np.sqrt(register[1] / spread), 0.8, 1.25))
         log_f0 = register[0] + stretch * (log_f0 - mean)
-    return np.clip(log_f0 + shift, np.log(40.0), np.log(1200.0)).astype(np.float32)
+    return np.asarray(np.clip(log_f0 + shift, np.log(40.0), np.log(1200.0)), np.float32)
 
 
 def _cleaned(samples: Samples) -> Samples:

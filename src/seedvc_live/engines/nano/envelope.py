@@ -46,7 +46,7 @@ def shapes(samples: Array, level: Array) -> Array:
     window_energy = _SIZE * 3 / 8
     density = power @ _averaging()[0].T / window_energy
     shape = 0.5 * np.log(density + 1e-12) - level[1::2, None] * NEPER_PER_DB
-    return np.maximum(shape, -_REACH).astype(np.float32)
+    return np.asarray(np.maximum(shape, -_REACH), np.float32)
 
 
 def fill_narrow(shape: Array) -> Array:
@@ -62,6 +62,7 @@ def is_narrow(samples: Array) -> bool:
     count = len(samples) // FFT
     if not count:
         return True
-    power = np.abs(np.fft.rfft(samples[: count * FFT].reshape(count, FFT), axis=-1)) ** 2
+    frames = samples[: count * FFT].reshape(count, FFT) * np.hanning(FFT).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames, axis=-1)) ** 2
     edge = int(8200 / grid.RATE * FFT)
     return bool(power[:, edge:].sum() < 1e-5 * power.sum())

@@ -39,7 +39,13 @@ def rows(
     loudness = np.clip((level - mean_level) / 10, -6, 3)
     height = (log_f0 - DEFAULT) * 2 * voicing
     relative = (log_f0 - register[0]) / register[1] * 0.5 * voicing
-    columns = [loudness[:, None], (bands - _BAND_CENTRE) / 15, height[:, None], relative[:, None], voicing[:, None]]
+    columns = [
+        loudness[:, None],
+        (bands - _BAND_CENTRE) / 15,
+        height[:, None],
+        relative[:, None],
+        voicing[:, None],
+    ]
     points = np.concatenate(columns, 1).reshape(n, 16)
     return np.concatenate([narrow_content, matched, points], 1).astype(np.float16)
 

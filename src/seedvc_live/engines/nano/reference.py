@@ -86,7 +86,8 @@ def describe(
 
     Args:
         embedding: of the speaker, shape (192,).
-        content, shapes, level, log_f0, voicing: at points 2, 4, … of the clip: (n, 384), (n, BANDS), (n,) × 3.
+        content, shapes, level, log_f0, voicing: at points 2, 4, … of the clip:
+            (n, 384), (n, BANDS), (n,) × 3.
         narrow: the clip has nothing above 8 kHz.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ BAND_EDGES = (0.0, 1000.0, 2200.0, 4500.0, 8000.0)
 """Edges, in Hz, of the broad bands."""
 _PEAK = 1.5
 """Where the loudest bin of a window is put, log10 of Whisper's power: its value for normalised speech."""
-_MAX_GAIN = 2.5
-"""Most that quiet input is raised, log10 of power (25 dB)."""
+_MAX_GAIN = 3.5
+"""Most that quiet input is raised, log10 of power (35 dB)."""
 
 
 def mel_from_hz(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -65,7 +66,8 @@ def power_frames(samples: Array, hop: int, size: int, fft: int, first: int, coun
         raise ValueError(f"frames reach outside: samples {begin} to {last} of {samples.shape[-1]}")
     frames = np.lib.stride_tricks.sliding_window_view(samples[..., begin:last], size, axis=-1)[..., ::hop, :]
     spectrum = np.fft.rfft(frames * _hann(size), fft, axis=-1)
-    return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    power: Array = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    return power
 
 
 def whisper_mel(power: Array) -> Array:
@@ -88,18 +90,15 @@ def levels(power: Array) -> Array:
     """Level of each frame in dB re a full-scale square wave, not below `LEVEL_FLOOR`; shape (..., frames)."""
     window = _hann(FFT)
     energy = (power.sum(-1) * 2 - power[..., 0] - power[..., -1]) / (FFT * float(np.sum(window**2)))
-    return (10 * np.log10(np.maximum(energy, 10 ** (LEVEL_FLOOR / 10)))).astype(np.float32)
+    return np.asarray(10 * np.log10(np.maximum(energy, 10 ** (LEVEL_FLOOR / 10))), np.float32)
 
 
 def bands(power: Array) -> Array:
     """Share of each broad band in a frame's power, in dB, at least -60; shape (..., frames, 4)."""
     bins = np.arange(power.shape[-1]) * grid.ANALYSIS_RATE / FFT
     total = power.sum(-1) + 1e-9
-    parts = [
-        power[..., (bins >= low) & (bins < high)].sum(-1) / total
-        for low, high in zip(BAND_EDGES[:-1], BAND_EDGES[1:], strict=True)
-    ]
-    return (10 * np.log10(np.maximum(np.stack(parts, -1), 1e-6))).astype(np.float32)
+    parts = [power[..., (bins >= low) & (bins < high)].sum(-1) / total for low, high in pairwise(BAND_EDGES)]
+    return np.asarray(10 * np.log10(np.maximum(np.stack(parts, -1), 1e-6)), np.float32)
 
 
 @lru_cache
@@ -108,7 +107,7 @@ def decimator() -> Array:
     taps = np.arange(-48, 49)
     cut = 2 * 7500 / 48000
     response = np.sinc(taps * cut) * cut * np.kaiser(97, 8.0)
-    return (2 * response / response.sum()).astype(np.float32)
+    return np.asarray(2 * response / response.sum(), np.float32)
 
 
 def to_analysis_rate(samples: Array) -> Array:

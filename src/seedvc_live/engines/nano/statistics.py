@@ -45,7 +45,7 @@ class Statistics:
         return cls(np.zeros(384, np.float32))
 
     def updated(self, content: Array, level: Array, log_f0: Array, voicing: Array) -> Statistics:
-        """With further steps: content (n, 384), and level, source log F0 and voicing at their points (2n,)."""
+        """With further steps: content (n, 384); level, source log F0 and voicing at their points (2n,)."""
         peak = max(self.peak, float(level.max()))
         speech = reference.active(level, peak)
         peak = max(peak - _PEAK_DECAY * int(speech.sum()) * grid.HOP / grid.RATE, float(level.max()))

@@ -1,0 +1,156 @@
+"""The signal processing that the engine is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedvc_live.engines.nano import analysis, colour, envelope, excitation, grid, pitch, spectrum, synthesis
+from seedvc_live.engines.nano.statistics import Statistics
+
+
+@given(st.floats(50, 1000), st.floats(0, 1))
+@settings(max_examples=25, deadline=None)
+def test_pulses_are_the_sum_of_harmonics(f0: float, phase: float) -> None:
+    log_f0 = np.full(3, np.log(f0), np.float32)
+    made, phases = excitation.pulses(log_f0, np.ones(3, np.float32), phase)
+    f0 = float(np.exp(np.float64(log_f0[0])))
+    count = np.floor(grid.RATE / 2 / f0)
+    angle = 2 * np.pi * (phase + f0 * np.arange(2 * grid.HOP) / grid.RATE)
+    expected = np.sqrt(2 / count) * sum(np.cos(k * angle) for k in range(1, int(count) + 1))
+    np.testing.assert_allclose(made, expected, atol=2e-3)
+    assert phases[-1] == pytest.approx((phase + 2 * grid.HOP * f0 / grid.RATE) % 1, abs=1e-6)
+
+
+@given(st.integers(0, 2**60), st.integers(-100, 10**9), st.integers(0, 300), st.integers(1, 500))
+@settings(max_examples=40, deadline=None)
+def test_noise_depends_on_its_instant_alone(seed: int, start: int, offset: int, count: int) -> None:
+    start, offset = start * 4, offset * 4
+    whole = excitation.noise(seed, start, offset + count)
+    np.testing.assert_array_equal(whole[offset:], excitation.noise(seed, start + offset, count))
+
+
+def test_noise_is_white_and_of_unit_variance() -> None:
+    samples = excitation.noise(1, 0, 1 << 16)
+    assert samples.std() == pytest.approx(1, abs=0.01)
+    power = np.abs(np.fft.rfft(samples.reshape(64, -1))) ** 2 / 1024
+    np.testing.assert_allclose(power.mean(0)[1:].reshape(8, -1).mean(1), 1, atol=0.1)
+
+
+def test_flat_filters_give_the_excitation_back() -> None:
+    noise = excitation.noise(2, 0, 51 * grid.HOP)
+    flat, none = np.zeros((50, 80), np.float32), np.full((50, 80), -30, np.float32)
+    out, _ = synthesis.synthesise(none, flat, noise * 0, noise, np.zeros(synthesis.TAIL, np.float32))
+    np.testing.assert_allclose(out[grid.HOP :], noise[grid.HOP : 50 * grid.HOP], atol=1e-4)
+
+
+def test_synthesis_in_pieces_is_synthesis_at_once() -> None:
+    rng = np.random.default_rng(0)
+    curves = rng.normal(size=(2, 32, 80)).astype(np.float32)
+    noise, pulses = excitation.noise(2, 0, 33 * grid.HOP), excitation.noise(3, 0, 33 * grid.HOP)
+    tail = np.zeros(synthesis.TAIL, np.float32)
+    whole, end = synthesis.synthesise(curves[0], curves[1], pulses, noise, tail)
+    parts = []
+    for a in range(0, 32, 8):
+        cut = slice(a * grid.HOP, (a + 9) * grid.HOP)
+        out, tail = synthesis.synthesise(
+            curves[0, a : a + 8], curves[1, a : a + 8], pulses[cut], noise[cut], tail
+        )
+        parts.append(out)
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+    np.testing.assert_allclose(tail, end, atol=1e-5)
+
+
+def test_minimum_phase_has_the_magnitude_and_is_early() -> None:
+    curve = np.sin(np.linspace(0, 6, 80)).astype(np.float32)
+    response = synthesis.minimum_phase(curve[None])[0]
+    np.testing.assert_allclose(np.log(np.abs(response)), curve @ synthesis.band_interpolation(), atol=0.02)
+    impulse = np.fft.irfft(response)
+    assert np.sum(impulse[:128] ** 2) > 0.99 * np.sum(impulse**2)
+
+
+@pytest.mark.parametrize("frequency", [100, 1000, 3000, 6000])
+def test_resampler_keeps_instants(frequency: float) -> None:
+    def tone(rate: int) -> np.ndarray:
+        return np.sin(2 * np.pi * frequency * np.arange(rate // 10) / rate).astype(np.float32)
+
+    np.testing.assert_allclose(spectrum.to_analysis_rate(tone(24000))[40:-40], tone(16000)[40:-40], atol=2e-3)
+
+
+def test_resampler_drops_what_16_khz_cannot_hold() -> None:
+    tone = np.sin(2 * np.pi * 9000 * np.arange(2400) / 24000).astype(np.float32)
+    assert np.abs(spectrum.to_analysis_rate(tone)[40:-40]).max() < 1e-3
+
+
+def test_levels_and_shapes_of_white_noise() -> None:
+    noise = excitation.noise(0, 0, 24000) * np.float32(0.1)
+    narrow = excitation.noise(1, 0, 16000) * np.float32(0.1)
+    power = spectrum.power_frames(narrow, 160, 400, 400, 2, 90)
+    assert spectrum.levels(power).mean() == pytest.approx(-20, abs=0.5)
+    shapes = envelope.shapes(noise, np.full(90, -20, np.float32))
+    assert shapes.shape == (45, 80)
+    # The mean log of a noisy power is below the log of the mean.
+    assert np.abs(shapes[:, 20:].mean()) < 0.3
+    assert spectrum.levels(np.zeros((1, 201), np.float32))[0] == pytest.approx(spectrum.LEVEL_FLOOR)
+
+
+def test_content_mel_does_not_depend_on_loudness() -> None:
+    samples = excitation.noise(0, 0, 16640) * np.hanning(16640).astype(np.float32) * np.float32(0.3)
+    loud = spectrum.whisper_mel(analysis.window_power(samples[None]))
+    quiet = spectrum.whisper_mel(analysis.window_power(samples[None] * np.float32(0.1)))
+    assert loud.shape == (1, 80, 101)
+    np.testing.assert_allclose(loud, quiet, atol=1e-3)
+
+
+def test_narrow_recordings_are_recognised() -> None:
+    import soxr
+
+    wide = excitation.noise(0, 0, 48000) * np.float32(0.1)
+    narrow = soxr.resample(soxr.resample(wide, 24000, 16000), 16000, 24000)
+    assert not envelope.is_narrow(wide)
+    assert envelope.is_narrow(narrow)
+    filled = envelope.fill_narrow(np.arange(80, dtype=np.float32)[None])
+    edge = envelope.narrow_bands()
+    assert (filled[0, edge:] == edge - 2).all()
+
+
+def test_pitch_is_bridged_and_silence_has_none() -> None:
+    log_f0 = np.log(np.array([100, 100, 1, 1, 200, 200], np.float32))
+    confidence = np.array([0.9, 0.9, 0.1, 0.1, 0.9, 0.9], np.float32)
+    track, voicing = pitch.at_points(log_f0, confidence, np.array([0, 4, 8]))
+    assert np.exp(track[0]) == pytest.approx(100)
+    assert 100 < np.exp(track[1]) < 200
+    assert voicing.tolist() == [1, 0, 1]
+    nothing, none = pitch.at_points(log_f0, confidence * 0, np.array([0, 4]))
+    assert np.exp(nothing[0]) == pytest.approx(150)
+    assert none.sum() == 0
+
+
+def test_statistics_count_speech_only_and_survive_packing() -> None:
+    rng = np.random.default_rng(0)
+    content, level = rng.normal(size=(8, 384)).astype(np.float32), np.full(16, -20, np.float32)
+    log_f0, voicing = np.full(16, np.log(200), np.float32), np.ones(16, np.float32)
+    first = Statistics.empty().updated(content, level, log_f0, voicing)
+    silent = first.updated(content * 9, np.full(16, -90, np.float32), log_f0 + 1, voicing)
+    np.testing.assert_array_equal(first.content, silent.content)
+    assert silent.mean_level() == first.mean_level()
+    again = Statistics.unpack(first.pack())
+    assert again.pack()["sums"].tolist() == first.pack()["sums"].tolist()
+    for _ in range(40):
+        first = first.updated(content, level, log_f0, voicing)
+    assert first.register(np.array([5.0, 0.2]))[0] == pytest.approx(np.log(200), abs=0.01)
+    assert first.mean_level() == pytest.approx(-20, abs=0.5)
+
+
+def test_colour_takes_the_mean_towards_the_reference() -> None:
+    envelopes = np.zeros((400, 2, 80), np.float32)
+    envelopes[:, 1] = -9
+    level, voiced = np.zeros(400, np.float32), np.ones(400, np.float32)
+    learned = colour.Colour.empty().updated(envelopes, level, voiced, np.ones(400, bool))
+    target = np.stack([np.full(80, 1.0), np.full(80, -1.0)]).astype(np.float32)
+    gains = learned.correction(target, np.array([1, 0], np.float32))
+    np.testing.assert_allclose(gains[0], 400 / 500 * colour.STRENGTH, rtol=1e-3)
+    # Nothing unvoiced was heard yet: nothing is corrected there.
+    np.testing.assert_allclose(gains[1], 0, atol=1e-6)

@@ -1,0 +1,247 @@
+"""Properties of a converted stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from seedvc_live.audio.pcm import Pcm
+from seedvc_live.engines.base import State, Voice
+from seedvc_live.engines.nano import engine as nano
+from seedvc_live.engines.nano import excitation, frames, grid, reference, synthesis
+from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
+from tests.engines.nano.streams import median_pitch, run, white_noise, windows, with_state
+
+RATE = grid.RATE
+
+
+@pytest.mark.parametrize("block", [0.08, 0.1, 0.16, 0.24, 0.5])
+def test_geometry_is_kept(engine: NanoEngine, voice: Voice, low: Pcm, block: float) -> None:
+    settings = NanoSettings(block=block)
+    geometry = engine.geometry(settings, voice)
+    assert geometry.block % grid.STEP == 0
+    assert geometry.algorithmic_latency <= round((block + 0.08) * RATE)
+    out, _ = run(engine, voice, low.samples[: RATE + 77], settings)
+    assert out.dtype == np.float32
+    assert len(out) == RATE + 77
+    assert np.isfinite(out).all()
+    assert 0.1 < out.std() / low.samples[: RATE + 77].std() < 4
+
+
+def test_default_latency_is_within_its_limit(engine: NanoEngine, voice: Voice) -> None:
+    assert engine.geometry(NanoSettings(), voice).algorithmic_latency / RATE <= 0.28
+
+
+def test_same_input_same_output(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    first, _ = run(engine, voice, low.samples[:RATE], seed=3)
+    again, _ = run(NanoEngine(), voice, low.samples[:RATE], seed=3)
+    other, _ = run(engine, voice, low.samples[:RATE], seed=4)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-4
+
+
+def test_batch_equals_single(engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm, high: Pcm) -> None:
+    _, states = run(engine, voice, low.samples[: RATE * 2])
+    of_low = windows(engine, voice, low.samples[: RATE * 2], NanoSettings())
+    of_high = windows(engine, low_voice, high.samples[:RATE], NanoSettings(block=0.1), seed=5)
+    batch = [with_state(of_low[i], states[i - 1]) for i in (3, 7, 9)] + of_low[2:4] + of_high[1:3]
+    together = engine.convert(batch)
+    for window, block in zip(batch, together, strict=True):
+        alone = engine.convert([window])[0]
+        assert block.start == window.start
+        difference = np.sqrt(np.mean((alone.samples - block.samples) ** 2))
+        assert difference <= 1e-4 * np.sqrt(np.mean(alone.samples**2)) + 1e-9
+        assert alone.state is not None
+        assert block.state is not None
+        assert alone.state.keys() == block.state.keys()
+
+
+def test_convert_leaves_its_arguments_alone(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    _, states = run(engine, voice, low.samples[:RATE])
+    window = with_state(windows(engine, voice, low.samples[:RATE], NanoSettings())[4], states[3])
+    assert window.state is not None
+    samples, kept = window.samples.copy(), {name: array.copy() for name, array in window.state.items()}
+    first = engine.convert([window])[0].samples
+    np.testing.assert_array_equal(window.samples, samples)
+    for name, array in window.state.items():
+        np.testing.assert_array_equal(array, kept[name])
+    np.testing.assert_array_equal(first, engine.convert([window])[0].samples)
+
+
+def test_state_is_small(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    _, states = run(engine, voice, low.samples[:RATE])
+    assert max(sum(array.nbytes for array in state.values()) for state in states) <= 16 * 1024
+
+
+def test_a_window_travels_as_bytes(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """A state sent to another machine gives the same block there."""
+    _, states = run(engine, voice, low.samples[:RATE])
+    window = windows(engine, voice, low.samples[:RATE], NanoSettings())[4]
+    copied: State = {
+        name: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape) for name, a in states[3].items()
+    }
+    np.testing.assert_array_equal(
+        engine.convert([with_state(window, states[3])])[0].samples,
+        NanoEngine().convert([with_state(window, copied)])[0].samples,
+    )
+
+
+def test_silence_stays_silent(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    out, _ = run(engine, voice, np.zeros(2 * RATE, np.float32))
+    assert np.abs(out).max() < 1e-5
+    after = np.concatenate([low.samples[:RATE], np.zeros(2 * RATE, np.float32)])
+    out, _ = run(engine, voice, after)
+    assert np.abs(out[round(1.2 * RATE) :]).max() < 1e-5
+
+
+def test_long_silence_moves_nothing(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """What is known of the speaker survives a minute of near silence."""
+    _, states = run(engine, voice, low.samples[: 2 * RATE])
+    before = states[-1]
+    quiet = white_noise(1.0, 1e-4)
+    window = windows(engine, voice, quiet, NanoSettings())[5]
+    state = before
+    for _ in range(60 * RATE // 3840):
+        block = engine.convert([with_state(window, state)])[0]
+        assert block.state is not None
+        state = block.state
+    np.testing.assert_array_equal(state["sums"], before["sums"])
+    np.testing.assert_array_equal(state["content"], before["content"])
+    np.testing.assert_array_equal(state["colour"], before["colour"])
+
+
+def test_noise_does_not_get_a_pitch(engine: NanoEngine, voice: Voice) -> None:
+    out, states = run(engine, voice, white_noise(2.0, 0.05))
+    assert median_pitch(engine, out)[1] < 0.1
+    assert all(state["pitch"][1].max() == 0 for state in states[2:])
+
+
+def test_no_clicks_at_joins(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """Second differences across joins are like those elsewhere."""
+    out, _ = run(engine, voice, low.samples)
+    bend = np.abs(np.diff(out, 2))
+    joins = np.arange(3840, len(out) - 2, 3840)
+    at_joins = np.concatenate([bend[joins - 2 + k] for k in range(3)])
+    assert np.sqrt(np.mean(at_joins**2)) < 1.5 * np.sqrt(np.mean(bend**2))
+    assert at_joins.max() <= bend.max()
+    # A click made on purpose would be seen.
+    broken = out.copy()
+    for join in joins:
+        broken[join : join + 3840] *= -1 if (join // 3840) % 2 else 1
+    bend = np.abs(np.diff(broken, 2))
+    at_joins = np.concatenate([bend[joins - 2 + k] for k in range(3)])
+    assert np.sqrt(np.mean(at_joins**2)) > 1.5 * np.sqrt(np.mean(bend**2))
+
+
+def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """The decoder and the synthesiser, run once over the rows of a whole stream, give the stream's output."""
+    samples = low.samples[: 15 * 3840]
+    streamed, states = run(engine, voice, samples)
+    jobs = []
+    state: State | None = None
+    for window, after in zip(windows(engine, voice, samples, NanoSettings()), states, strict=True):
+        before = nano._BEFORE if state is None else 0
+        heard = nano.spectrum.to_analysis_rate(window.samples[None])
+        measured = nano.analysis.measure(engine._content, engine._pitch, heard, before)
+        one = nano.analysis.Measured(*(part[0] for part in vars(measured).values()))
+        jobs.append(nano._Job(engine._constants, with_state(window, state), one))
+        state = after
+    rows = np.concatenate([jobs[0].rows, *(job.rows[nano.HISTORY :] for job in jobs[1:])]).astype(np.float32)
+    correction = engine._decoder.run(
+        ["correction"], {"rows": rows[None], "condition": voice.tensors["condition"][None]}
+    )[0][0][nano.HISTORY :]
+    steps = len(correction)
+    level = np.concatenate([jobs[0].level[-2 * (8 + 2) :], *(job.level for job in jobs[1:])])
+    log_f0 = np.concatenate([jobs[0].log_f0[-22:], *(job.log_f0[2:] for job in jobs[1:])])
+    voicing = np.concatenate([jobs[0].voicing[-22:], *(job.voicing[2:] for job in jobs[1:])])
+    matched = rows[nano.HISTORY - 1 :, nano._MATCHED]
+    envelopes = np.clip(frames.base(matched, level)[:, None] + correction.reshape(2 * steps, 2, -1), -14, 5)
+    colours = np.concatenate([
+        np.repeat(_gains(job, after, voice), 1, axis=0) for job, after in zip(jobs, states, strict=True)
+    ])  # fmt: skip
+    gains = (
+        np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level)[:, None]
+    )
+    envelopes = np.minimum(envelopes + gains[:, None], 5)
+    pulses, _ = excitation.pulses(log_f0, voicing, 0.0)
+    noise = excitation.noise(0, -2 * grid.STEP, len(pulses))
+    whole, _ = synthesis.synthesise(
+        envelopes[:, 0], envelopes[:, 1], pulses, noise, np.zeros(synthesis.TAIL, np.float32)
+    )
+    whole = np.clip(whole[2 * grid.STEP :], -1, 1)
+    # The first block's colour also touches the steps ahead of it, which are silent here.
+    np.testing.assert_allclose(whole, streamed, atol=2e-4 * float(np.abs(streamed).max()))
+
+
+def _gains(job: nano._Job, after: State, voice: Voice) -> np.ndarray:
+    return nano.Colour.unpack(after).correction(voice.tensors["colour"], job.voicing[-17:-1])
+
+
+def test_bad_samples_leave_no_trace(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    samples = low.samples[: 2 * RATE].copy()
+    samples[RATE // 2 : RATE // 2 + 50] = np.nan
+    samples[RATE // 2 + 60] = np.inf
+    samples[RATE // 2 + 70] = -1e30
+    out, states = run(engine, voice, samples)
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() <= 1
+    assert all(np.isfinite(array).all() for state in states for array in state.values())
+
+
+def test_pitch_moves_to_the_targets_register(
+    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
+) -> None:
+    source, _ = median_pitch(engine, low.samples)
+    assert source == pytest.approx(111, rel=0.1)
+    up, _ = median_pitch(engine, run(engine, voice, low.samples)[0])
+    target = float(np.exp(voice.tensors["register"][0]))
+    assert target > 250
+    assert up == pytest.approx(target, rel=0.2)
+    same, _ = median_pitch(engine, run(engine, low_voice, low.samples)[0])
+    assert same == pytest.approx(float(np.exp(low_voice.tensors["register"][0])), rel=0.15)
+
+
+def test_pitch_shift_and_register_settings(
+    engine: NanoEngine, low_voice: Voice, voice: Voice, low: Pcm
+) -> None:
+    plain, _ = median_pitch(engine, run(engine, low_voice, low.samples)[0])
+    shifted, _ = median_pitch(engine, run(engine, low_voice, low.samples, NanoSettings(pitch_shift=7))[0])
+    assert shifted / plain == pytest.approx(2 ** (7 / 12), rel=0.06)
+    kept, _ = median_pitch(engine, run(engine, voice, low.samples, NanoSettings(match_register=False))[0])
+    assert kept == pytest.approx(111, rel=0.12)
+
+
+def test_a_voice_may_change_between_blocks(
+    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
+) -> None:
+    """Without a click: the phase, the tail and the filters' memory go on."""
+    state: State | None = None
+    out = []
+    for index, window in enumerate(windows(engine, voice, low.samples, NanoSettings())):
+        chosen = voice if (index // 4) % 2 else low_voice
+        block = engine.convert(
+            [nano.Window(window.start, window.samples, chosen, window.settings, 0, state)]
+        )[0]
+        state = block.state
+        out.append(block.samples)
+    whole = np.concatenate(out)
+    bend = np.abs(np.diff(whole, 2))
+    switches = np.arange(4 * 3840, len(whole) - 2, 4 * 3840)
+    assert np.concatenate([bend[switches - 2 + k] for k in range(3)]).max() <= bend.max()
+
+
+def test_a_lost_state_is_overcome(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """Starting cold in the middle of speech sounds at once, not only after a while."""
+    streamed, _ = run(engine, voice, low.samples)
+    window = windows(engine, voice, low.samples, NanoSettings())[10]
+    cold = engine.convert([window])[0].samples
+    warm = streamed[window.start : window.start + 3840]
+    assert 0.3 < cold.std() / warm.std() < 3
+    assert cold[:240].std() > 0.05 * cold.std()
+
+
+def test_reference_memory_answers_with_its_own_envelopes() -> None:
+    keys = np.eye(4, 8, dtype=np.float32)
+    shapes = np.arange(4, dtype=np.float32)[:, None] * np.ones((1, synthesis.BANDS), np.float32)
+    answer = reference.match(keys[2:3] * 5, keys, shapes)
+    np.testing.assert_allclose(answer, 2.0, atol=1e-6)
