@@ -110,6 +110,16 @@ def test_long_silence_moves_nothing(engine: NanoEngine, voice: Voice, low: Pcm) 
     np.testing.assert_array_equal(state["colour"], before["colour"])
 
 
+def test_output_is_as_loud_as_the_source(
+    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
+) -> None:
+    for factor in (1.0, 0.05):
+        for target in (voice, low_voice):
+            source = low.samples * np.float32(factor)
+            out, _ = run(engine, target, source)
+            assert abs(20 * np.log10(out[24000:].std() / source[24000:].std())) < 3
+
+
 def test_noise_does_not_get_a_pitch(engine: NanoEngine, voice: Voice) -> None:
     out, states = run(engine, voice, white_noise(2.0, 0.05))
     assert median_pitch(engine, out)[1] < 0.1
@@ -156,9 +166,7 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
     voicing = np.concatenate([jobs[0].voicing[-22:], *(job.voicing[2:] for job in jobs[1:])])
     matched = rows[nano.HISTORY - 1 :, nano._MATCHED]
     envelopes = np.clip(frames.base(matched, level)[:, None] + correction.reshape(2 * steps, 2, -1), -14, 5)
-    colours = np.concatenate([
-        np.repeat(_gains(job, after, voice), 1, axis=0) for job, after in zip(jobs, states, strict=True)
-    ])  # fmt: skip
+    colours = np.concatenate([_gains(job, after, voice) for job, after in zip(jobs, states, strict=True)])
     gains = (
         np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level)[:, None]
     )
@@ -174,7 +182,8 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
 
 
 def _gains(job: nano._Job, after: State, voice: Voice) -> np.ndarray:
-    return nano.Colour.unpack(after).correction(voice.tensors["colour"], job.voicing[-17:-1])
+    colour = nano.Colour.unpack(after)
+    return colour.correction(voice.tensors["colour"], job.voicing[-17:-1]) + colour.gain()
 
 
 def test_bad_samples_leave_no_trace(engine: NanoEngine, voice: Voice, low: Pcm) -> None:

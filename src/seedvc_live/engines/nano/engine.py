@@ -46,6 +46,8 @@ _WARM = 2
 _BEFORE = HISTORY + _WARM
 _LOUDEST = 4.0
 """Input is clipped here: far above full scale, far below what overflows."""
+_CEILING = np.float32(5.0)
+"""Largest log envelope: far above full scale, far below what overflows."""
 _MATCHED = slice(frames.BOTTLENECK, frames.BOTTLENECK + synthesis.BANDS)
 
 
@@ -224,15 +226,17 @@ class _Job:
         )
         matched = self.rows[HISTORY - 1 :, _MATCHED].astype(np.float32)
         envelopes = np.clip(
-            frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1), -14, 5
+            frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1),
+            -14,
+            _CEILING,
         )
+        voiced = voicing[1:-1]
         speech = reference.active(level, self.statistics.peak)
-        colour = self.colour.updated(envelopes, level, voicing[1:-1], speech)
-        gains = (
-            colour.correction(self.window.voice.tensors["colour"], voicing[1:-1])
-            + frames.gate(level)[:, None]
-        )
-        envelopes = np.minimum(envelopes + gains[:, None], 5)
+        colour = self.colour.updated(envelopes, level, voiced, speech)
+        target = self.window.voice.tensors["colour"]
+        envelopes = envelopes + colour.correction(target, voiced)[:, None]
+        colour = colour.heard(envelopes, level, voiced, speech)
+        envelopes = np.minimum(envelopes + colour.gain() + frames.gate(level)[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
         warm = steps - (len(self.window.samples) - _OUTSIDE) // grid.STEP
         start = self.window.start - warm * grid.STEP
