@@ -18,7 +18,7 @@ demo: $(RUN) ## install, convert the bundled clip to the bundled reference voice
 	@$(VENV)/bin/seedvc-live doctor --brief
 	@mkdir -p demo
 	@data=$$($(PY) -c 'from importlib.resources import files; print(files("seedvc_live") / "data")'); \
-	cp "$$data/sample-source.flac" demo/source.flac; cp "$$data/sample-reference.flac" demo/reference.flac; \
+	cp "$$data/source.flac" demo/source.flac; cp "$$data/reference.flac" demo/reference.flac; \
 	$(VENV)/bin/seedvc-live convert demo/source.flac demo/reference.flac demo/converted.wav
 	@echo "Listen:  demo/source.flac (who speaks)  demo/reference.flac (whose voice)  demo/converted.wav (the result)"
 

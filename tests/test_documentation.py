@@ -26,9 +26,9 @@ def python_blocks(page: Path) -> list[str]:
 def test_python_runs_as_printed(page, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with as_file(files("seedvc_live") / "data") as data:
-        reference = load_audio(data / "sample-reference.flac")
+        reference = load_audio(data / "reference.flac")
         save_audio("reference.wav", reference)
-        source = load_audio(data / "sample-source.flac").head(2.0)
+        source = load_audio(data / "source.flac").head(2.0)
     save_audio("speech.wav", source)
     encode(tmp_path / "speech.wav", tmp_path / "speech.mp3", "mp3")
     names = {

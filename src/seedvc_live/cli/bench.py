@@ -34,8 +34,8 @@ def command(source: str | None, reference: str | None, **options: Any) -> None:
         engine, settings = make_engine(options)
         loading = time.perf_counter() - begin
         with as_file(files("seedvc_live") / "data") as data:
-            speech = load_audio(source or data / "sample-source.flac", rate=engine.sample_rate).samples
-            clip = load_audio(reference or data / "sample-reference.flac")
+            speech = load_audio(source or data / "source.flac", rate=engine.sample_rate).samples
+            clip = load_audio(reference or data / "reference.flac")
         begin = time.perf_counter()
         voice = engine.enroll(clip)
         enrolling = time.perf_counter() - begin
