@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--vectors", type=Path, default=None, help="folder of conformance vectors (default: the bundled part)"
     )
+    parser.addoption("--campplus", type=Path, default=None, help="campplus_cn_common.bin, for the end-to-end run")
 
 
 def pytest_configure(config: pytest.Config) -> None:

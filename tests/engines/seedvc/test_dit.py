@@ -118,9 +118,7 @@ def test_solver(file: Path) -> None:
         match = re.fullmatch(r"out_steps(\d+)_cfg([\d.]+)", name)
         assert match is not None
         noise = v["z"].clone()
-        out = flow_of(file).solve(
-            noise, v["prompt"], v["mu"], v["style"], v["x_lens"], int(match[1]), float(match[2])
-        )
+        out = flow_of(file).solve(noise, v["prompt"], v["mu"], v["style"], v["x_lens"], int(match[1]), float(match[2]))
         assert_near(out, v[name], TOLERANCE)
         assert torch.equal(noise, v["z"])
 

@@ -40,9 +40,7 @@ class BigVganConfig:
             ModelFileError: a field is missing, or names a variant that was never published.
         """
         if str(values.get("resblock", "1")) != "1":
-            raise ModelFileError(
-                f"BigVGAN config: resblock {values['resblock']!r} is not supported, only '1'"
-            )
+            raise ModelFileError(f"BigVGAN config: resblock {values['resblock']!r} is not supported, only '1'")
         if values.get("activation", "snakebeta") not in ("snake", "snakebeta"):
             raise ModelFileError(f"BigVGAN config: unknown activation {values['activation']!r}")
         try:
@@ -170,9 +168,7 @@ class ResBlock(nn.Module):
             NormedConv1d(channels, channels, kernel, dilation=d, padding=half * d) for d in dilations
         )
         self.convs2 = nn.ModuleList(NormedConv1d(channels, channels, kernel, padding=half) for _ in dilations)
-        self.activations = nn.ModuleList(
-            SmoothActivation(channels, config) for _ in range(2 * len(dilations))
-        )
+        self.activations = nn.ModuleList(SmoothActivation(channels, config) for _ in range(2 * len(dilations)))
 
     def forward(self, x: Tensor) -> Tensor:
         for i, (conv1, conv2) in enumerate(zip(self.convs1, self.convs2, strict=True)):

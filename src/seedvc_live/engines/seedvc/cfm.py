@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from seedvc_live.engines.seedvc.dit import DiT, DiTConfig, StepPlan
+from seedvc_live.engines.seedvc.dit import Block, Condition, DiT, DiTConfig, PromptMemory, StepPlan
+
+Memories = list[tuple[PromptMemory, PromptMemory | None]]
+"""Per step: what a prompt leaves behind, with its condition and without."""
 
 
 def schedule(steps: int) -> tuple[Tensor, Tensor]:
@@ -97,3 +102,81 @@ class FlowMatching(nn.Module):
             x[:, first:] += dts[step] * velocity
             x = x.masked_fill(in_prompt, 0.0)
         return x.transpose(1, 2)
+
+    def remember(self, prompt: Tensor, condition: Tensor, style: Tensor, steps: int, guided: bool) -> Memories:
+        """Run prompts through every step once (see `DiT.remember_prompt`).
+
+        Args:
+            prompt: (B, n_mels, P).
+            condition: (B, P, content_dim).
+            style: (B, style_dim).
+
+        Returns:
+            one entry per step: with the condition, and without (None when not guided).
+        """
+        estimator = self.estimator
+        given = estimator.condition(prompt.transpose(1, 2), style, condition)
+        null = estimator.null_condition()
+        spread = Condition(null.frames.expand(1, prompt.shape[-1], -1), null.style_token)
+        plan = self.plan(steps)
+        rows = [plan.row(step) for step in range(steps)]
+        return [
+            (
+                estimator.remember_prompt(given, row),
+                estimator.remember_prompt(spread, row) if guided else None,
+            )
+            for row in rows
+        ]
+
+    def solve_after(
+        self,
+        noise: Tensor,
+        mu: Tensor,
+        style: Tensor,
+        memories: Sequence[Memories],
+        steps: int,
+        cfg_rate: Tensor,
+    ) -> Tensor:
+        """As `solve`, for the frames behind remembered prompts of one length. Approximate.
+
+        Args:
+            noise: (B, n_mels, T).
+            mu: (B, T, content_dim).
+            style: (B, style_dim).
+            memories: one per sample.
+            cfg_rate: (B,), all > 0 or all 0.
+
+        Returns:
+            (B, n_mels, T).
+        """
+        estimator = self.estimator
+        x = noise.transpose(1, 2).contiguous()
+        guided = memories[0][0][1] is not None
+        static = estimator.condition(torch.zeros_like(x), style, mu)
+        if guided:
+            static = static.with_null(estimator.null_condition(), x.shape[1])
+        rates = cfg_rate.reshape(-1, 1, 1)
+        plan, dts = self.plan(steps), schedule(steps)[1]
+        for step in range(steps):
+            parts = [memory[step][0] for memory in memories]
+            if guided:
+                parts += [null for memory in memories if (null := memory[step][1]) is not None]
+            doubled = torch.cat([x, x]) if guided else x
+            velocity = estimator.velocity_after(doubled, static, plan.row(step), PromptMemory.stack(parts))
+            if guided:
+                with_condition, without = velocity.chunk(2)
+                velocity = (1 + rates) * with_condition - rates * without
+            x = x + dts[step] * velocity
+        return x.transpose(1, 2)
+
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        """Matrix products of the transformer and the wavenet in `dtype`; norms and sums stay float32."""
+        for block in self.estimator.transformer.layers:
+            assert isinstance(block, Block)
+            block.attention.to(dtype)
+            block.feed_forward.to(dtype)
+            if self.estimator.config.uvit_skip:
+                block.skip_in_linear.to(dtype)
+        if self.estimator.config.head == "wavenet":
+            self.estimator.wavenet.to(dtype)
+        self.forget_plans()

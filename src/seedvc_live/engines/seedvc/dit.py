@@ -318,6 +318,26 @@ class Condition:
         return Condition(torch.cat([self.frames, null.frames.expand(batch, frames, -1)]), tokens)
 
 
+@dataclass(frozen=True)
+class PromptMemory:
+    """What a prompt leaves behind at one step: keys and values of each block, (B, heads, tokens, head_dim),
+    and the transformer's output for the last frames, (B, reach, dim), which the head of the next ones needs.
+    """
+
+    layers: list[KeyValue]
+    hidden: Tensor
+    frames: int
+
+    @classmethod
+    def stack(cls, parts: Sequence[PromptMemory]) -> PromptMemory:
+        """Memories of several prompts of one length, as one batch."""
+        layers = [
+            (torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer]))
+            for layer in zip(*(part.layers for part in parts), strict=True)
+        ]
+        return cls(layers, torch.cat([part.hidden for part in parts]), parts[0].frames)
+
+
 class FinalLayer(nn.Module):
     """Modulated LayerNorm and projection behind the wavenet."""
 
@@ -486,9 +506,36 @@ class DiT(nn.Module):
         inside = None if full else lengths - start
         return self.head(out, x[:, start:], row, inside, own_ends)[:, heard_from - start :]
 
-    def head(
-        self, hidden: Tensor, x: Tensor, row: StepPlan, lengths: Tensor | None, own_ends: bool = True
-    ) -> Tensor:
+    def remember_prompt(self, condition: Condition, row: StepPlan) -> PromptMemory:
+        """Run the prompt alone, its noisy mel being 0, and keep its keys and values.
+
+        Approximate: in the exact computation the prompt attends to the frames behind it too.
+
+        Args:
+            condition: of the prompt's frames, (B, P, dim).
+            row: of this step.
+        """
+        batch, frames, _ = condition.frames.shape
+        tokens = self.config.tokens
+        x = torch.zeros(batch, frames, self.config.n_mels, device=self.device)
+        h = self.prepend(self.merge(x, condition), condition, row)
+        keep_from = tokens + max(0, frames - self.reach)
+        out, memory = self.transformer(h, row, self.rotary[: frames + tokens], None, keep_from)
+        return PromptMemory(memory, out, frames)
+
+    def velocity_after(self, x: Tensor, condition: Condition, row: StepPlan, memory: PromptMemory) -> Tensor:
+        """Velocity of the frames behind a remembered prompt, (B, T, n_mels) → (B, T, n_mels)."""
+        frames = x.shape[1]
+        begin = memory.frames + self.config.tokens
+        rotary = self.rotary[begin : begin + frames]
+        out, _ = self.transformer(self.merge(x, condition), row, rotary, None, 0, memory.layers)
+        known = memory.hidden.shape[1]
+        if known:
+            out = torch.cat([memory.hidden, out], dim=1)
+            x = F.pad(x, (0, 0, known, 0))
+        return self.head(out, x, row, None)[:, known:]
+
+    def head(self, hidden: Tensor, x: Tensor, row: StepPlan, lengths: Tensor | None, own_ends: bool = True) -> Tensor:
         """Transformer output (B, T, dim) and noisy mel (B, T, n_mels) → velocity (B, T, n_mels)."""
         if self.config.long_skip:
             hidden = self.skip_linear(torch.cat([hidden, x], dim=-1))
@@ -507,9 +554,7 @@ class DiT(nn.Module):
         h = self.final_layer(h, row.head)
         return self.conv2(h.transpose(1, 2)).transpose(1, 2)
 
-    def forward(
-        self, x: Tensor, prompt_x: Tensor, x_lens: Tensor, t: Tensor, style: Tensor, cond: Tensor
-    ) -> Tensor:
+    def forward(self, x: Tensor, prompt_x: Tensor, x_lens: Tensor, t: Tensor, style: Tensor, cond: Tensor) -> Tensor:
         """The whole estimator in one call, one time per sample.
 
         Args:

@@ -56,9 +56,7 @@ class LengthRegulator(nn.Module):
             self.f0_embedding = nn.Embedding(config.f0_bins, channels)
             self.f0_mask = nn.Parameter(torch.zeros(1, channels))
 
-    def forward(
-        self, x: Tensor, ylens: Tensor, f0: Tensor | None = None, index: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, ylens: Tensor, f0: Tensor | None = None, index: Tensor | None = None) -> Tensor:
         """Regulate a batch.
 
         Args:

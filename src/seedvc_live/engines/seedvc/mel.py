@@ -37,9 +37,7 @@ def mel_to_hz(mel: npt.NDArray[np.float64], scale: Scale) -> npt.NDArray[np.floa
     return np.where(mel < knee, mel * _LINEAR_HZ, above)
 
 
-def mel_filters(
-    rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, scale: Scale
-) -> npt.NDArray[np.float32]:
+def mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, scale: Scale) -> npt.NDArray[np.float32]:
     """Triangular filters of unit area (Slaney's normalisation).
 
     Args:
@@ -121,7 +119,5 @@ class PitchLogMel(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """(B, samples at 16 kHz) → (B, 128, samples // 160 + 1)."""
-        spectrum = torch.stft(
-            wave, self.n_fft, self.hop, self.n_fft, self.window, center=True, return_complex=True
-        )
+        spectrum = torch.stft(wave, self.n_fft, self.hop, self.n_fft, self.window, center=True, return_complex=True)
         return torch.log(torch.clamp(torch.matmul(self.filters, spectrum.abs()), min=1e-5))

@@ -96,9 +96,7 @@ PRESETS: dict[str, Preset] = {
             "whisper-small",
             ModelConfig(
                 mel=_mel(22050, 1024, 80, 256, None),
-                dit=DiTConfig(
-                    512, 8, 13, 80, 512, long_skip=True, head="wavenet", wavenet=WaveNetConfig(512)
-                ),
+                dit=DiTConfig(512, 8, 13, 80, 512, long_skip=True, head="wavenet", wavenet=WaveNetConfig(512)),
                 regulator=LengthRegulatorConfig(768, 512, 2048),
                 encoder="whisper",
                 encoder_name="openai/whisper-small",

@@ -94,9 +94,7 @@ class DecoderLevel(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(
-            nn.ConvTranspose2d(
-                channels_in, channels_out, 3, stride=2, padding=1, output_padding=1, bias=False
-            ),
+            nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1, bias=False),
             nn.BatchNorm2d(channels_out),
             nn.ReLU(),
         )

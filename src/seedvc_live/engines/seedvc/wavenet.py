@@ -92,9 +92,7 @@ class WaveNet(nn.Module):
         """Project the conditioning vector for all layers: (B, C) → (B, 2·C·layers, 1)."""
         return self.cond_layer(vector.unsqueeze(-1))
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, condition: Tensor, lengths: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, condition: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Run the stack.
 
         Args:
