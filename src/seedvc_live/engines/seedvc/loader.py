@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,9 @@ def read_checkpoint(path: Path) -> Any:
         ModelFileError: it is missing, damaged, or asks for code to be run.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelFileError(f"model file not found: {path}") from None
     except pickle.UnpicklingError as error:
