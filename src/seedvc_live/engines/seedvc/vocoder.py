@@ -47,9 +47,8 @@ class HiftVocoder:
         for i, up in enumerate(c.upsample_rates):
             rate *= up
             longest = max(c.kernels) // 2 * (sum(c.dilations[0]) + len(c.dilations[0]))
-            source = c.source_kernels[i] // 2 * (sum(c.source_dilations[i]) + len(c.source_dilations[i]))
-            reach += (longest + source + 2) / rate
-        self.reach = math.ceil(reach) + 1
+            reach += (longest + 2) / rate
+        self.reach = math.ceil(reach)
 
     def synthesise(
         self, mel: Tensor, first: int, count: int, noise: Noise, seeds: list[int], starts: list[int]
