@@ -44,7 +44,7 @@ class HiftVocoder:
         self.network = network
         c = network.config
         reach, rate = 4.0, 1
-        for i, up in enumerate(c.upsample_rates):
+        for up in c.upsample_rates:
             rate *= up
             longest = max(c.kernels) // 2 * (sum(c.dilations[0]) + len(c.dilations[0]))
             reach += (longest + 2) / rate
