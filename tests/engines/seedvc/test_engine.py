@@ -204,3 +204,14 @@ def test_refusals() -> None:
         SeedVCSettings.parse({"diffusion_steps": 0})
     with pytest.raises(EngineError, match="precision"):
         SeedVCEngine(engine.networks, precision="int8")  # type: ignore[arg-type]
+
+
+def test_warming_up_measures_and_warns(caplog: pytest.LogCaptureFixture) -> None:
+    engine = SeedVCEngine(engine_of("xlsr-tiny").networks)
+    engine.warm_up()
+    assert engine.real_time_factor is not None
+    assert engine.real_time_factor > 0
+    slow = engine.real_time_factor > 1
+    assert any("too slow for a live stream" in record.message for record in caplog.records) == slow
+    engine.close()
+    engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ from seedvc_live.errors import EngineError, SettingsError
 
 Precision = Literal["float32", "bf16"]
 Compat = Literal["none", "upstream"]
+
+_log = logging.getLogger(__name__)
 
 _KEPT_PROMPTS = 64
 _KEPT_MEMORIES = 4
@@ -195,7 +198,7 @@ class SeedVCEngine(Engine):
         return [blocks[i] for i in range(len(windows))]
 
     def warm_up(self) -> None:
-        """Convert two blocks of noise; measures `real_time_factor`."""
+        """Convert two blocks of noise; measures `real_time_factor` and warns where live streams cannot keep up."""
         rng = np.random.default_rng(0)
         noise = rng.normal(0, 0.1, self.sample_rate * 4).astype(np.float32)
         voice, settings = self.enroll(Pcm(noise, self.sample_rate)), SeedVCSettings()
@@ -204,6 +207,13 @@ class SeedVCEngine(Engine):
         begin = time.perf_counter()
         self.convert([Window(0, noise[:window], voice, settings)])
         self.real_time_factor = (time.perf_counter() - begin) / settings.block
+        if self.real_time_factor > 1:
+            _log.warning(
+                "engine 'seed-vc' needs %.1f s of computing per second of audio on this %s: too slow for a live "
+                "stream at its default settings; convert files, use a GPU, or the engine 'nano'",
+                self.real_time_factor,
+                self.device.type,
+            )
 
     def close(self) -> None:
         self._prompts.clear()
