@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from seedvc_live.engines.registry import ENGINES, load_engine
+from seedvc_live.engines.registry import ENGINES, NEEDS_MODELS, load_engine
 from seedvc_live.errors import SeedVCLiveError
 
 USES: dict[str, tuple[str, ...]] = {
@@ -80,7 +80,7 @@ def check_all(engine: str | None = None) -> list[Check]:
         if checks[-1].ok:
             checks += [_elements(use, names) for use, names in USES.items()]
     checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank")]
-    checks += [_engine(name) for name in ([engine] if engine else ENGINES)]
+    checks += [_engine(name) for name in ([engine] if engine else [e for e in ENGINES if e not in NEEDS_MODELS])]
     return checks
 
 
@@ -162,4 +162,7 @@ def _engine(name: str) -> Check:
     try:
         return Check(f"engine.{name}", True, detail=describe(lambda: load_engine(name)))
     except (SeedVCLiveError, ImportError) as error:
-        return Check(f"engine.{name}", False, detail=str(error), remedy="pip install --force-reinstall seedvc-live")
+        remedy = "pip install --force-reinstall seedvc-live"
+        if name in NEEDS_MODELS:
+            remedy = "pip install 'seedvc-live[seed-vc]', and put the model files where the detail says"
+        return Check(f"engine.{name}", False, detail=str(error), remedy=remedy)
