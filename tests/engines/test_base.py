@@ -81,7 +81,7 @@ def test_unfit_references_are_refused(samples, message) -> None:
 
 
 def test_unknown_engines_and_options_are_refused() -> None:
-    with pytest.raises(EngineError, match="unknown engine 'mega'; known: nano, passthrough"):
+    with pytest.raises(EngineError, match="unknown engine 'mega'; known: nano, seed-vc, passthrough"):
         load_engine("mega")
     with pytest.raises(EngineError, match="no option 'model'"):
         load_engine("passthrough", model="x")

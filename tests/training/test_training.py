@@ -21,9 +21,7 @@ def test_synthesis_is_the_engines() -> None:
     curves = rng.normal(size=(2, 20, 80)).astype(np.float32)
     pulses, _ = excitation.pulses(np.full(22, 5.0, np.float32), np.ones(22, np.float32), 0.3)
     noise = excitation.noise(0, 0, len(pulses))
-    expected, _ = synthesis.synthesise(
-        curves[0], curves[1], pulses, noise, np.zeros(synthesis.TAIL, np.float32)
-    )
+    expected, _ = synthesis.synthesise(curves[0], curves[1], pulses, noise, np.zeros(synthesis.TAIL, np.float32))
     tensors = [torch.from_numpy(a)[None] for a in (curves[0], curves[1], pulses, noise)]
     made = Synthesiser()(*tensors)[0].numpy()
     np.testing.assert_allclose(made, expected, atol=1e-4 * float(expected.std()) + 1e-4)
@@ -67,9 +65,7 @@ def test_committed_checkpoint_is_the_bundled_decoder() -> None:
     made = session.run(["correction"], {"rows": rows, "condition": condition})[0]
     assert np.sqrt(np.mean((made - expected) ** 2)) < 5e-3 * expected.std()
     constants = load_constants(WEIGHTS / "constants.npz")
-    np.testing.assert_allclose(
-        constants["bottleneck_weight"].T, model.bottleneck.linear.weight.detach(), atol=2e-3
-    )
+    np.testing.assert_allclose(constants["bottleneck_weight"].T, model.bottleneck.linear.weight.detach(), atol=2e-3)
 
 
 def test_identity_loss_hears_the_engines_fbank() -> None:

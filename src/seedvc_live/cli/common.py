@@ -26,13 +26,21 @@ _SETTINGS = {
 }
 """Option → name of the engine's setting."""
 
+_OPTIONS = ("model", "model_dir", "checkpoint", "config", "precision", "prompt_cache", "device")
+"""Options of an engine's constructor."""
+
 
 def engine_options(command: F) -> F:
     """Which engine, and how it is set."""
     for option in reversed(
         [
             click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True, help="Engine."),
-            click.option("--model", help="Model of the engine, where it has several."),
+            click.option("--model", help="Model of the engine: seed-vc has xlsr-tiny, whisper-small, singing-44k."),
+            click.option("--model-dir", help="Folder with the model's files (seed-vc)."),
+            click.option("--checkpoint", help="A fine-tuned model's checkpoint; with --config (seed-vc)."),
+            click.option("--config", help="A fine-tuned model's configuration (seed-vc)."),
+            click.option("--precision", type=click.Choice(["float32", "bf16"]), help="Of matrix products (seed-vc)."),
+            click.option("--prompt-cache", is_flag=True, default=None, help="Faster, approximate (seed-vc)."),
             click.option("--device", help="Device, where the engine has a choice (cpu, cuda)."),
             click.option("--steps", type=int, help="Diffusion steps (seed-vc)."),
             click.option("--cfg-rate", type=float, help="Classifier-free guidance (seed-vc)."),
@@ -86,7 +94,7 @@ def make_engine(options: dict[str, Any]) -> tuple[Engine, Settings]:
     Raises:
         EngineError, SettingsError: it does not exist, or does not have such a setting.
     """
-    given = {name: options[name] for name in ("model", "device") if options.get(name) is not None}
+    given = {name: options[name] for name in _OPTIONS if options.get(name) is not None}
     engine = load_engine(options["engine"], **given)
     values: dict[str, Any] = {
         setting: options[option] for option, setting in _SETTINGS.items() if options.get(option) is not None

@@ -23,15 +23,11 @@ def speech(name: str) -> Pcm:
     return Pcm(np.asarray(soxr.resample(samples, 16000, grid.RATE), np.float32), grid.RATE)
 
 
-def windows(
-    engine: NanoEngine, voice: Voice, samples: Samples, settings: NanoSettings, seed: int = 0
-) -> list[Window]:
+def windows(engine: NanoEngine, voice: Voice, samples: Samples, settings: NanoSettings, seed: int = 0) -> list[Window]:
     """All windows of a stream, without states."""
     geometry = engine.geometry(settings, voice)
     blocks = -(-len(samples) // geometry.block)
-    padded = np.pad(
-        samples, (geometry.left_context, blocks * geometry.block - len(samples) + geometry.lookahead)
-    )
+    padded = np.pad(samples, (geometry.left_context, blocks * geometry.block - len(samples) + geometry.lookahead))
     return [
         Window(start, padded[start : start + geometry.window], voice, settings, seed)
         for start in range(0, blocks * geometry.block, geometry.block)

@@ -63,9 +63,7 @@ def test_saved_and_loaded(engine: NanoEngine, voice: Voice, low: Pcm, tmp_path: 
     voice.save(tmp_path / "voice.safetensors")
     loaded = Voice.load(tmp_path / "voice.safetensors")
     assert (loaded.engine, loaded.weights) == ("nano", engine.weights_hash)
-    np.testing.assert_array_equal(
-        run(engine, voice, low.samples[:RATE])[0], run(engine, loaded, low.samples[:RATE])[0]
-    )
+    np.testing.assert_array_equal(run(engine, voice, low.samples[:RATE])[0], run(engine, loaded, low.samples[:RATE])[0])
 
 
 def test_a_voice_of_other_weights_is_refused(engine: NanoEngine, voice: Voice, low: Pcm) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from seedvc_live.live.converter import LiveConverter
 
 from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.base import Voice
 from seedvc_live.engines.nano.engine import NanoEngine
+from seedvc_live.live.converter import LiveConverter
 from tests.engines.nano.streams import run
 
 

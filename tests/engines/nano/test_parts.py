@@ -55,9 +55,7 @@ def test_synthesis_in_pieces_is_synthesis_at_once() -> None:
     parts = []
     for a in range(0, 32, 8):
         cut = slice(a * grid.HOP, (a + 9) * grid.HOP)
-        out, tail = synthesis.synthesise(
-            curves[0, a : a + 8], curves[1, a : a + 8], pulses[cut], noise[cut], tail
-        )
+        out, tail = synthesis.synthesise(curves[0, a : a + 8], curves[1, a : a + 8], pulses[cut], noise[cut], tail)
         parts.append(out)
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
     np.testing.assert_allclose(tail, end, atol=1e-5)

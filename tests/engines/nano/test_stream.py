@@ -77,9 +77,7 @@ def test_a_window_travels_as_bytes(engine: NanoEngine, voice: Voice, low: Pcm) -
     """A state sent to another machine gives the same block there."""
     _, states = run(engine, voice, low.samples[:RATE])
     window = windows(engine, voice, low.samples[:RATE], NanoSettings())[4]
-    copied: State = {
-        name: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape) for name, a in states[3].items()
-    }
+    copied: State = {name: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape) for name, a in states[3].items()}
     np.testing.assert_array_equal(
         engine.convert([with_state(window, states[3])])[0].samples,
         NanoEngine().convert([with_state(window, copied)])[0].samples,
@@ -110,9 +108,7 @@ def test_long_silence_moves_nothing(engine: NanoEngine, voice: Voice, low: Pcm) 
     np.testing.assert_array_equal(state["colour"], before["colour"])
 
 
-def test_output_is_as_loud_as_the_source(
-    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
-) -> None:
+def test_output_is_as_loud_as_the_source(engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm) -> None:
     for factor in (1.0, 0.05):
         for target in (voice, low_voice):
             source = low.samples * np.float32(factor)
@@ -167,9 +163,7 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
     matched = rows[nano.HISTORY - 1 :, nano._MATCHED]
     envelopes = np.clip(frames.base(matched, level)[:, None] + correction.reshape(2 * steps, 2, -1), -14, 5)
     colours = np.concatenate([_gains(job, after, voice) for job, after in zip(jobs, states, strict=True)])
-    gains = (
-        np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level)[:, None]
-    )
+    gains = np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level)[:, None]
     envelopes = np.minimum(envelopes + gains[:, None], 5)
     pulses, _ = excitation.pulses(log_f0, voicing, 0.0)
     noise = excitation.noise(0, -2 * grid.STEP, len(pulses))
@@ -197,9 +191,7 @@ def test_bad_samples_leave_no_trace(engine: NanoEngine, voice: Voice, low: Pcm) 
     assert all(np.isfinite(array).all() for state in states for array in state.values())
 
 
-def test_pitch_moves_to_the_targets_register(
-    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
-) -> None:
+def test_pitch_moves_to_the_targets_register(engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm) -> None:
     source, _ = median_pitch(engine, low.samples)
     assert source == pytest.approx(111, rel=0.1)
     up, _ = median_pitch(engine, run(engine, voice, low.samples)[0])
@@ -210,9 +202,7 @@ def test_pitch_moves_to_the_targets_register(
     assert same == pytest.approx(float(np.exp(low_voice.tensors["register"][0])), rel=0.15)
 
 
-def test_pitch_shift_and_register_settings(
-    engine: NanoEngine, low_voice: Voice, voice: Voice, low: Pcm
-) -> None:
+def test_pitch_shift_and_register_settings(engine: NanoEngine, low_voice: Voice, voice: Voice, low: Pcm) -> None:
     plain, _ = median_pitch(engine, run(engine, low_voice, low.samples)[0])
     shifted, _ = median_pitch(engine, run(engine, low_voice, low.samples, NanoSettings(pitch_shift=7))[0])
     assert shifted / plain == pytest.approx(2 ** (7 / 12), rel=0.06)
@@ -220,17 +210,13 @@ def test_pitch_shift_and_register_settings(
     assert kept == pytest.approx(111, rel=0.12)
 
 
-def test_a_voice_may_change_between_blocks(
-    engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm
-) -> None:
+def test_a_voice_may_change_between_blocks(engine: NanoEngine, voice: Voice, low_voice: Voice, low: Pcm) -> None:
     """Without a click: the phase, the tail and the filters' memory go on."""
     state: State | None = None
     out = []
     for index, window in enumerate(windows(engine, voice, low.samples, NanoSettings())):
         chosen = voice if (index // 4) % 2 else low_voice
-        block = engine.convert(
-            [nano.Window(window.start, window.samples, chosen, window.settings, 0, state)]
-        )[0]
+        block = engine.convert([nano.Window(window.start, window.samples, chosen, window.settings, 0, state)])[0]
         state = block.state
         out.append(block.samples)
     whole = np.concatenate(out)

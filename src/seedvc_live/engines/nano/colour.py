@@ -52,9 +52,7 @@ class Colour:
         """Of a stream that has not begun."""
         return cls(np.zeros((2, BANDS), np.float32), np.zeros(2, np.float32), np.zeros(3, np.float64))
 
-    def updated(
-        self, envelopes: Array, level: Array, voicing: Array, speech: npt.NDArray[np.bool_]
-    ) -> Colour:
+    def updated(self, envelopes: Array, level: Array, voicing: Array, speech: npt.NDArray[np.bool_]) -> Colour:
         """With further points: log envelopes (n, 2, BANDS), level (dB), voicing, whether there is speech."""
         voiced = voicing >= 0.5
         noise = envelopes[:, 1]

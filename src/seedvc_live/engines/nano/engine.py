@@ -55,9 +55,7 @@ class NanoSettings(Settings):
     """Settings of the nano engine."""
 
     block: float = Field(default=0.16, ge=0.08, le=0.5, description="block length in seconds, whole 20 ms")
-    pitch_shift: float = Field(
-        default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch"
-    )
+    pitch_shift: float = Field(default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch")
     match_register: bool = Field(
         default=True, description="move the pitch to the target's register; off keeps the source's pitch"
     )
@@ -104,9 +102,7 @@ class NanoEngine(Engine):
         """Derive a voice; see `Engine.enroll`. Tensors are described at `reference.describe`."""
         clip = reference_clip.head(30.0)
         if not np.isfinite(clip.samples).all():
-            raise VoiceError(
-                "the reference holds samples that are not finite (NaN or infinite); use another clip"
-            )
+            raise VoiceError("the reference holds samples that are not finite (NaN or infinite); use another clip")
         if clip.seconds < 1.0:
             raise VoiceError(f"the reference lasts {clip.seconds:.2f} s; give at least 1 s of speech")
         if float(np.abs(clip.samples).max()) < 1e-3:
@@ -141,9 +137,7 @@ class NanoEngine(Engine):
         groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.voice.engine != self.name or window.voice.weights != self._hash:
-                raise VoiceError(
-                    "the voice was made by another engine or other weights; enroll the reference again"
-                )
+                raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
             groups[len(window.samples), window.state is None].append(index)
         blocks: dict[int, Block] = {}
         for indices in groups.values():
@@ -203,11 +197,7 @@ class _Job:
         self.log_f0, self.voicing = log_f0, voicing
         content = content - self.statistics.content_mean(constants)
         bottleneck = np.tanh(
-            (
-                content / constants["content_scale"] @ constants["bottleneck_weight"]
-                + constants["bottleneck_bias"]
-            )
-            / 3
+            (content / constants["content_scale"] @ constants["bottleneck_weight"] + constants["bottleneck_bias"]) / 3
         )
         matched = reference.match(reference.keys(constants, content), tensors["keys"], tensors["shapes"])
         new = frames.rows(

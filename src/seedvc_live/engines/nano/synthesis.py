@@ -61,9 +61,7 @@ def frame_spectra(excitation: Array) -> npt.NDArray[np.complex64]:
     return np.fft.rfft(frames * _window(), FFT, axis=-1).astype(np.complex64)
 
 
-def synthesise(
-    harmonic: Array, noisy: Array, pulse_train: Array, noise: Array, tail: Array
-) -> tuple[Array, Array]:
+def synthesise(harmonic: Array, noisy: Array, pulse_train: Array, noise: Array, tail: Array) -> tuple[Array, Array]:
     """One stretch of n frames.
 
     Args:
@@ -75,9 +73,7 @@ def synthesise(
         samples, shape (n × HOP,), and the tail for what follows, shape (TAIL,).
     """
     n = len(harmonic)
-    spectra = frame_spectra(pulse_train) * minimum_phase(harmonic) + frame_spectra(noise) * minimum_phase(
-        noisy
-    )
+    spectra = frame_spectra(pulse_train) * minimum_phase(harmonic) + frame_spectra(noise) * minimum_phase(noisy)
     pieces = np.fft.irfft(spectra, FFT, axis=-1).astype(np.float32)
     out = np.zeros(n * grid.HOP + TAIL, np.float32)
     out[:TAIL] += tail
