@@ -1,4 +1,4 @@
-"""The option `--vectors FOLDER` and what the tests of this folder share."""
+"""What the option `--vectors FOLDER` means, and what the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -7,23 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
 
 BUNDLED = Path(__file__).parents[2] / "data" / "seedvc"
 
 Vector = dict[str, Any]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--vectors", type=Path, default=None, help="folder of conformance vectors (default: the bundled part)"
-    )
-    parser.addoption("--campplus", type=Path, default=None, help="campplus_cn_common.bin, for the end-to-end run")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "vector_files(pattern): run once for each file of the vectors folder")
 
 
 def vectors_folder(config: pytest.Config) -> Path:
