@@ -44,9 +44,7 @@ def read(path: Path) -> Pcm:
     return Pcm(np.asarray(soxr.resample(samples, rate, RATE), np.float32), RATE)
 
 
-def stream(
-    engine: NanoEngine, reference: Pcm, source: Pcm, settings: NanoSettings
-) -> tuple[Pcm, list[float]]:
+def stream(engine: NanoEngine, reference: Pcm, source: Pcm, settings: NanoSettings) -> tuple[Pcm, list[float]]:
     """The converted source, and the seconds each block took."""
     voice = engine.enroll(reference)
     geometry = engine.geometry(settings, voice)
@@ -66,9 +64,7 @@ def stream(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with pairs.tsv and librispeech/")
     parser.add_argument("--out", type=Path, default=Path("bench/results/nano_similarity.json"))
     parser.add_argument("--audio", type=Path, help="folder to write the conversions to")

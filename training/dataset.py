@@ -78,9 +78,7 @@ def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> A
         removed.append(contents[-1] - content.mean(0))
     everything = np.concatenate(removed)
     scale = everything.std(0) + 1e-3
-    _, values, axes = np.linalg.svd(
-        (everything / scale)[rng.permutation(len(everything))[:12000]], full_matrices=False
-    )
+    _, values, axes = np.linalg.svd((everything / scale)[rng.permutation(len(everything))[:12000]], full_matrices=False)
     # Half whitening: strong axes count more, but not as much as their variance.
     projection = axes[:size].T / np.sqrt(values[:size] / values[0])
     constants: Arrays = {

@@ -25,9 +25,7 @@ def convert(engine: NanoEngine, voice: Voice, samples: np.ndarray, settings: Nan
     """A whole signal at 24 kHz, window by window."""
     geometry = engine.geometry(settings, voice)
     blocks = -(-len(samples) // geometry.block)
-    padded = np.pad(
-        samples, (geometry.left_context, blocks * geometry.block - len(samples) + geometry.lookahead)
-    )
+    padded = np.pad(samples, (geometry.left_context, blocks * geometry.block - len(samples) + geometry.lookahead))
     state: State | None = None
     out = []
     for start in range(0, blocks * geometry.block, geometry.block):

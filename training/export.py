@@ -96,6 +96,4 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
     np.savez(out / "constants.npz", **constants)
     if checkpoint is not None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, checkpoint
-        )
+        save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, checkpoint)

@@ -38,9 +38,7 @@ def source_features(encoder: Any, samples: np.ndarray) -> dict[str, np.ndarray]:
 
 def perturbed_features(encoder: Any, samples: np.ndarray, ratio: float, points: int) -> dict[str, np.ndarray]:
     """Source features of the signal with pitch and formants times `ratio`, on the original time grid."""
-    shifted = np.asarray(
-        soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32
-    )
+    shifted = np.asarray(soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32)
     features = source_features(encoder, shifted)
 
     def stretched(array: np.ndarray, hop: int, count: int) -> np.ndarray:

@@ -45,9 +45,7 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int = 256, speaker: int = 192) -> None:
         super().__init__()
-        self.speaker = nn.Sequential(
-            nn.Dropout(0.1), nn.Linear(CONDITION, speaker), nn.SiLU(), nn.Dropout(0.1)
-        )
+        self.speaker = nn.Sequential(nn.Dropout(0.1), nn.Linear(CONDITION, speaker), nn.SiLU(), nn.Dropout(0.1))
         self.enter = nn.Conv1d(frames.WIDTH, width, KERNEL)
         self.blocks = nn.ModuleList(GatedBlock(width, speaker, d) for d in DILATIONS)
         self.norm = nn.LayerNorm(width)

@@ -52,9 +52,7 @@ def main() -> None:
     clips = corpus.real(options.corpus)[: options.clips]
     for context in (24, 40, 80):
         for lookahead in (4, 8):
-            result = {
-                name: round(value, 4) for name, value in compare(tracker, clips, context, lookahead).items()
-            }
+            result = {name: round(value, 4) for name, value in compare(tracker, clips, context, lookahead).items()}
             print(json.dumps({"context_ms": 10 * context, "lookahead_ms": 10 * lookahead, **result}))
 
 

@@ -62,17 +62,11 @@ def encoders(files: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "nano.yaml")
-    parser.add_argument(
-        "--corpus", type=Path, default=Path("corpus"), help="folder with librispeech/ and parallel/"
-    )
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="folder with librispeech/ and parallel/")
     parser.add_argument("--run", type=Path, default=Path(__file__).parent / "runs" / "nano")
     parser.add_argument("--out", type=Path, default=PACKAGE, help="where the ONNX files go")
-    parser.add_argument(
-        "--checkpoint", type=Path, default=Path(__file__).parent / "checkpoints" / "nano.safetensors"
-    )
-    parser.add_argument(
-        "--start", type=Path, help="weights to start a new run from, as --checkpoint writes them"
-    )
+    parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parent / "checkpoints" / "nano.safetensors")
+    parser.add_argument("--start", type=Path, help="weights to start a new run from, as --checkpoint writes them")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())

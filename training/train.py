@@ -111,9 +111,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     def save() -> None:
         average.eval()
         with torch.no_grad():
-            dev = float(
-                loss_function(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"])
-            )
+            dev = float(loss_function(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"]))
         part = last.with_suffix(".part")
         torch.save(
             {"model": model.state_dict(), "average": average.state_dict(),
@@ -124,9 +122,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
             distance, angle = np.mean(identities or [(0.0, 0.0)], axis=0)
             figures = [float(np.mean(losses or [0])), dev, float(distance), float(angle)]
             csv.writer(file).writerow([step, round(used, 1), *(round(figure, 4) for figure in figures)])
-        print(
-            f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True
-        )
+        print(f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True)
         losses.clear()
         identities.clear()
 
