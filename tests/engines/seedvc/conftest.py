@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-
 BUNDLED = Path(__file__).parents[2] / "data" / "seedvc"
 
 Vector = dict[str, Any]
