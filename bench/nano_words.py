@@ -57,10 +57,7 @@ def main() -> None:
         print(pairs[-1], flush=True)
     rate = sum(int(p["errors"]) for p in pairs) / sum(int(p["words"]) for p in pairs)
     options.out.write_text(
-        json.dumps(
-            {"model": Path(options.model).name, "word_error": round(rate, 4), "pairs": pairs}, indent=1
-        )
-        + "\n"
+        json.dumps({"model": Path(options.model).name, "word_error": round(rate, 4), "pairs": pairs}, indent=1) + "\n"
     )
     print(f"word error {rate:.4f}")
 

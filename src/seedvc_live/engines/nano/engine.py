@@ -35,6 +35,7 @@ from seedvc_live.engines.nano import (
 from seedvc_live.engines.nano.colour import Colour
 from seedvc_live.engines.nano.speaker import embed
 from seedvc_live.engines.nano.statistics import Statistics
+from seedvc_live.engines.reference import check_reference
 from seedvc_live.errors import VoiceError
 
 Array = npt.NDArray[np.float32]
@@ -100,13 +101,7 @@ class NanoEngine(Engine):
 
     def enroll(self, reference_clip: Pcm) -> Voice:
         """Derive a voice; see `Engine.enroll`. Tensors are described at `reference.describe`."""
-        clip = reference_clip.head(30.0)
-        if not np.isfinite(clip.samples).all():
-            raise VoiceError("the reference holds samples that are not finite (NaN or infinite); use another clip")
-        if clip.seconds < 1.0:
-            raise VoiceError(f"the reference lasts {clip.seconds:.2f} s; give at least 1 s of speech")
-        if float(np.abs(clip.samples).max()) < 1e-3:
-            raise VoiceError("the reference is silent; give a clip with speech")
+        clip = check_reference(reference_clip)
         samples = np.clip(clip.samples, -_LOUDEST, _LOUDEST)
         wide = _resampled(samples, clip.rate, grid.RATE)
         narrow = _resampled(samples, clip.rate, grid.ANALYSIS_RATE)
