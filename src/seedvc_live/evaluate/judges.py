@@ -75,7 +75,7 @@ class Judges:
         encoders: tuple[SpeakerEncoder, ...] = (Resemblyzer(), Campplus())
         self.encoders = {encoder.name: encoder for encoder in encoders}
         self._dnsmos = Dnsmos()
-        self._pitch = PitchTracker()
+        self.pitch = PitchTracker()
 
     def voices(self, clip: Pcm) -> dict[str, Embedding]:
         """Speaker encoder → embedding."""
@@ -87,7 +87,7 @@ class Judges:
 
     def original(self, clip: Pcm) -> Original:
         """Measure a clean source."""
-        return Original(self.hear(clip), self._pitch.track(clip))
+        return Original(self.hear(clip), self.pitch.track(clip))
 
     def score(
         self,
@@ -113,7 +113,7 @@ class Judges:
             heard = self.hear(clip) if heard is None else heard
             words = {name: word_errors(original.heard[name], text) for name, text in heard.items()}
             characters = {name: character_errors(original.heard[name], text) for name, text in heard.items()}
-            contour = self._pitch.track(clip)
+            contour = self.pitch.track(clip)
         return Score(
             **labels,
             similarity={name: cosine(voice, target[name]) for name, voice in self.voices(clip).items()},

@@ -13,6 +13,8 @@ from seedvc_live.audio.resample import resample
 from seedvc_live.evaluate.extras import require
 
 RATE = 16000
+HOP = 256
+"""Samples between frames: frame i stands for sample i * HOP."""
 _VOICED = 0.5
 _FEWEST = 10
 

@@ -126,7 +126,8 @@ class Evaluation:
         if system == "floor":
             return Converted(source)
         if system == "world":
-            return Converted(world.convert(source, split_reference(self._load(pair.reference), pair.reference)[0]))
+            reference, _ = split_reference(self._load(pair.reference), pair.reference)
+            return Converted(world.convert(source, reference, self.judges.pitch))
         convert = whole if system == "whole" else stream
         return convert(self.engine, voice, self.settings, source, self.plan.seed)
 
