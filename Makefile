@@ -46,8 +46,12 @@ train: $(ALL) ## make nano's weights; CORPUS=folder, see training/README.md
 bench: $(RUN) ## speed and latency of nano on this machine
 	$(VENV)/bin/seedvc-live bench --engine nano
 
+evaluate: $(ALL) ## similarity, intelligibility, quality on the pairs of CORPUS, into evaluation/
+	nice -n 5 $(VENV)/bin/seedvc-live evaluate --pairs $(CORPUS)/pairs.tsv --audio $(CORPUS)/librispeech \
+	  --output evaluation $(EVALUATE)
+
 clean: ## remove what make made
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) demo evaluation build dist
 
 $(VENV)/.system-run: scripts/system-packages
 	@scripts/system-packages run

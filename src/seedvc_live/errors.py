@@ -4,6 +4,7 @@
 
     SeedVCLiveError
     ├── SettingsError        a setting is unknown, of the wrong type, or out of range
+    ├── MissingPackageError  a Python package of an optional extra is not installed
     ├── EngineError          an engine is unknown, cannot be loaded, or failed
     │   └── ModelFileError   a weight file is missing, damaged or of another version
     ├── VoiceError           a reference clip cannot become a voice (silent, too short, …)
@@ -33,6 +34,10 @@ class SettingsError(SeedVCLiveError, ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class MissingPackageError(SeedVCLiveError):
+    """A Python package of an optional extra is not installed."""
 
 
 class EngineError(SeedVCLiveError):
