@@ -39,5 +39,5 @@ def test_one_pair_from_table_to_report(tmp_path) -> None:
     assert about["machine"]["cores"] >= 1
     assert (out / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (out / "evaluation.svg").read_text()
-    assert (out / "evaluation.html").read_text().count("<audio") == 8
+    assert (out / "evaluation.html").read_text().count("<audio") == 6 + 3
     assert "| streaming |" in (out / "evaluation.md").read_text()

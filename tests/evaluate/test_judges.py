@@ -61,7 +61,7 @@ def test_silence_and_scraps_can_be_judged(low) -> None:
 def test_the_base_recogniser_hears_the_same_words_every_time_and_others_elsewhere(low, high) -> None:
     recogniser = Recogniser("base", obtain("base"))
     said = recogniser.transcribe(low)
-    assert "flying stars" in normalise(said)
+    assert {"orphans", "accusers", "tragedy", "lake"} <= set(normalise(said).split())
     assert word_errors(said, recogniser.transcribe(low)).rate == 0
     assert word_errors(said, recogniser.transcribe(high)).rate > 0.7
 
