@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from seedvc_live.audio.pcm import Pcm
-from seedvc_live.engines.base import State, Voice
+from seedvc_live.engines.base import State, Voice, Window
 from seedvc_live.engines.nano import engine as nano
 from seedvc_live.engines.nano import excitation, frames, grid, reference, synthesis
 from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
+from seedvc_live.errors import EngineError
 from tests.engines.nano.streams import median_pitch, run, white_noise, windows, with_state
 
 RATE = grid.RATE
@@ -30,6 +31,13 @@ def test_geometry_is_kept(engine: NanoEngine, voice: Voice, low: Pcm, block: flo
 
 def test_default_latency_is_within_its_limit(engine: NanoEngine, voice: Voice) -> None:
     assert engine.geometry(NanoSettings(), voice).algorithmic_latency / RATE <= 0.28
+
+
+@pytest.mark.parametrize("size", [0, 1000, 16 * 24_000])
+def test_a_window_of_another_size_is_refused(engine: NanoEngine, voice: Voice, size: int) -> None:
+    window = Window(0, np.zeros(size, dtype=np.float32), voice, NanoSettings())
+    with pytest.raises(EngineError, match=rf"shape \({size},\)"):
+        engine.convert([window])
 
 
 def test_same_input_same_output(engine: NanoEngine, voice: Voice, low: Pcm) -> None:

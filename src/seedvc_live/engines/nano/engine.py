@@ -36,7 +36,7 @@ from seedvc_live.engines.nano.colour import Colour
 from seedvc_live.engines.nano.speaker import embed
 from seedvc_live.engines.nano.statistics import Statistics
 from seedvc_live.engines.reference import check_reference
-from seedvc_live.errors import VoiceError
+from seedvc_live.errors import EngineError, VoiceError
 
 Array = npt.NDArray[np.float32]
 
@@ -127,12 +127,17 @@ class NanoEngine(Engine):
 
         Raises:
             VoiceError: a voice was made by another engine or with other weights.
+            EngineError: a window is not of its geometry's size.
         """
         # One network call needs windows of one length; a cold window takes more steps than others.
         groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.voice.engine != self.name or window.voice.weights != self._hash:
                 raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
+            expected = self.geometry(window.settings, window.voice).window
+            if window.samples.shape != (expected,):
+                # The content encoder has positions for a window, not for an utterance.
+                raise EngineError(f"a window has shape {window.samples.shape}, its geometry says ({expected},)")
             groups[len(window.samples), window.state is None].append(index)
         blocks: dict[int, Block] = {}
         for indices in groups.values():
