@@ -29,7 +29,7 @@ test: $(DEV) ## the core tests: no torch, no browser
 	$(PY) -m pytest -m "not slow and not torch and not evaluate"
 
 test-all: $(ALL) ## every test, with torch and the evaluation models
-	SEEDVC_LIVE_TEST_ALL=1 OMP_NUM_THREADS=1 $(PY) -m pytest $(if $(VECTORS),--vectors $(VECTORS)) --campplus $(CAMPPLUS)
+	SEEDVC_LIVE_TEST_ALL=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests $(if $(VECTORS),--vectors=$(VECTORS)) --campplus=$(CAMPPLUS)
 
 check: $(DEV) ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .
