@@ -49,10 +49,16 @@ class Result:
     dropped: int
 
 
-def convert_live(folder: Path, kind: str, loss: dict[str, Any]) -> Result:
+def convert_live(
+    folder: Path,
+    kind: str,
+    loss: dict[str, Any],
+    source: Path | None = None,
+    engine: tuple[str, ...] = ("--engine", "passthrough"),
+) -> Result:
     """Sender → relay → seedvc-live stream → receiver; the loss hits the middle of the stream only."""
     folder.mkdir()
-    source = write_wav(folder / "source.wav", speech(), RATE)
+    source = source or write_wav(folder / "source.wav", speech(), RATE)
     received = folder / ("received.wav" if kind == "rtp" else "received.raw")
     port_in, port_out = free_port(), free_port()
     with ExitStack() as stack:
@@ -74,7 +80,7 @@ def convert_live(folder: Path, kind: str, loss: dict[str, Any]) -> Result:
             )  # fmt: skip
         stream = subprocess.Popen(
             command(
-                "stream", "--engine", "passthrough", "--input", addresses[0], "--output", addresses[1],
+                "stream", *engine, "--input", addresses[0], "--output", addresses[1],
                 "--idle-timeout", "2.5", "--json",
             ),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
