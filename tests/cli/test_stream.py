@@ -129,11 +129,11 @@ def test_odd_datagrams_do_no_harm(tmp_path: Path) -> None:
     )  # fmt: skip
     wait_bound(port)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for size in (640, 1, 0, 641, 65_001, 3, 640):
+        for size in (640, 1, 0, 641, 40_001, 3, 640):
             sender.sendto(b"\x10" * size, ("127.0.0.1", port))
             time.sleep(0.02)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     # Whole samples only; the live resampler keeps its last 2 ms.
-    assert json.loads(stdout)["samples_in"] == pytest.approx((320 + 320 + 32_500 + 1 + 320) * 3, abs=100)
+    assert json.loads(stdout)["samples_in"] == pytest.approx((320 + 320 + 20_000 + 1 + 320) * 3, abs=100)
     assert read_wav(out)[1] == 48_000
