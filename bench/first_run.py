@@ -21,9 +21,10 @@ def timed(command: list[str], folder: Path) -> dict[str, object]:
     begin = time.monotonic()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     seconds = round(time.monotonic() - begin, 1)
-    tail = (done.stdout + done.stderr).strip().splitlines()[-3:]
     print(f"{' '.join(command)}: {seconds} s, exit {done.returncode}", flush=True)
-    return {"command": " ".join(command), "seconds": seconds, "exit": done.returncode, "last_lines": tail}
+    if done.returncode:
+        print(done.stdout[-3000:], done.stderr[-3000:], flush=True)
+    return {"command": " ".join(command), "seconds": seconds, "exit": done.returncode}
 
 
 def main() -> None:
