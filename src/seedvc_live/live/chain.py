@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seedvc_live.audio.pcm import Samples
 from seedvc_live.audio.sola import cos2_fade, crossfade
@@ -56,9 +56,14 @@ class BlockChain:
         self._current: Target | None = None
         self._fade = cos2_fade(min(geometry.block, round(SWITCH_FADE * rate)))
 
-    def plan(self, frame: Frame) -> Plan:
-        """The windows that `frame` needs, given what is sounding now and what shall sound next."""
+    def plan(self, frame: Frame, *, bypass: bool = False) -> Plan:
+        """The windows that `frame` needs, given what is sounding now and what shall sound next.
+
+        `bypass` lets this frame through unconverted, whatever the target says.
+        """
         old, new = self._current or self.target, self.target
+        if bypass:
+            new = replace(new, bypass=True)
         targets = []
         if not new.bypass:
             targets.append(new)

@@ -16,6 +16,9 @@ _PER_SAMPLE = 240
 """One sample in so many may be dropped or added: 0.4 %, 7 cents for the length of a pull."""
 
 
+NOTHING: Samples = np.zeros(0, dtype=np.float32)
+
+
 @dataclass
 class PlayoutStats:
     """Counted since the start, in samples unless said otherwise.
@@ -112,14 +115,14 @@ class Playout:
             # The beginning is placed to the sample, not to the pull.
             ahead = -round(wanted)
             if ahead >= count:
-                return Emission(self._nothing())
+                return Emission(NOTHING)
             if ahead > 0:
                 count, wanted = count - ahead, 0.0
         if self._holes and self.position >= self._holes[0][0]:
             ahead = self._holes[0][1] - round(wanted)
             if ahead >= count:
                 self._owed += count
-                return Emission(self._nothing())
+                return Emission(NOTHING)
             self.position = max(self.position, self._holes.popleft()[1])
             if ahead > 0:
                 self._owed += ahead
@@ -134,11 +137,11 @@ class Playout:
         elif error < -self._jump:
             # The stream is ahead of its time: wait, as at a pause.
             self._owed += count
-            return Emission(self._nothing())
+            return Emission(NOTHING)
         room = limit - self.position
         if room <= 0:
             self._owed += count
-            return Emission(self._nothing())
+            return Emission(NOTHING)
         samples = self._corrected(count, error, room)
         skip, self._owed = self._owed, max(0, count - len(samples))
         return Emission(samples, skip)
@@ -161,7 +164,7 @@ class Playout:
         while self.position < end:
             while self._blocks and self._blocks[0][0] + len(self._blocks[0][1]) <= self.position:
                 self._blocks.popleft()
-            start, block = self._blocks[0] if self._blocks else (end, self._nothing())
+            start, block = self._blocks[0] if self._blocks else (end, NOTHING)
             if start > self.position:
                 missing = min(start, end) - self.position
                 out.append(self._concealer.conceal(missing))
@@ -173,17 +176,13 @@ class Playout:
             out.append(self._concealer.play(part))
             self.stats.played += len(part)
             self.position += len(part)
-        return np.concatenate(out) if out else self._nothing()
+        return np.concatenate(out) if out else NOTHING
 
     def _skip_to(self, position: int) -> None:
         if position > self.position:
             self.stats.resyncs += 1
             self.stats.skipped += position - self.position
             self.position = position
-
-    @staticmethod
-    def _nothing() -> Samples:
-        return np.zeros(0, dtype=np.float32)
 
 
 def _stretch(samples: Samples, count: int) -> Samples:

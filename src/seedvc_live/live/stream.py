@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from seedvc_live.audio.pcm import Samples
@@ -16,7 +16,7 @@ from seedvc_live.live.arrival import ArrivalClock
 from seedvc_live.live.chain import BlockChain, Plan
 from seedvc_live.live.framer import Frame, Framer
 from seedvc_live.live.overload import Ladder
-from seedvc_live.live.playout import Emission, Playout
+from seedvc_live.live.playout import NOTHING, Emission, Playout
 
 _LEAST_WAIT = 0.02
 _OWED_FOR = 1.0
@@ -132,13 +132,6 @@ class LiveStream:
         """Whether all there ever will be has been emitted."""
         return self._ended and self.playout.position >= self._framer.received
 
-    @property
-    def lag(self) -> float | None:
-        """Seconds from capture to emission of the sample that is next, by the latest pull."""
-        return self._lag
-
-    _lag: float | None = None
-
     def receive(self, now: float, samples: Samples, gap: int = 0) -> None:
         """Input samples, shape (n,), arrived at `now`; `gap` samples are known to be missing before them."""
         self._insert(gap)
@@ -179,7 +172,7 @@ class LiveStream:
                 self._chain.skip()
                 self._settle(late=False, load=0.0)
                 continue
-            job = Job(self._plan(frame), due)
+            job = Job(self._chain.plan(frame, bypass=self.ladder.step == "bypass"), due)
             if job.plan.windows:
                 self._busy = job
                 return job
@@ -201,13 +194,9 @@ class LiveStream:
     def pull(self, now: float, count: int) -> Emission:
         """Emit what is due from `now` on for `count` samples of output time."""
         if self._clock.offset is None:
-            return Emission(Playout._nothing())
+            return Emission(NOTHING)
         wanted = (now - self.delay.total - self._clock.offset) * self._rate
-        emission = self.playout.pull(wanted, count, self._framer.received)
-        if len(emission.samples):
-            emitted = self.playout.position - len(emission.samples)
-            self._lag = now - self._clock.capture(emitted)
-        return emission
+        return self.playout.pull(wanted, count, self._framer.received)
 
     def _without_late(self, now: float, samples: Samples) -> Samples:
         """The samples without those whose time has already been given to silence."""
@@ -243,16 +232,6 @@ class LiveStream:
 
     def _due(self, index: int) -> float:
         return self._clock.capture(index) + self.delay.total
-
-    def _plan(self, frame: Frame) -> Plan:
-        target = self._chain.target
-        if self.ladder.step != "bypass":
-            return self._chain.plan(frame)
-        self._chain.target = replace(target, bypass=True)
-        try:
-            return self._chain.plan(frame)
-        finally:
-            self._chain.target = target
 
     def _play(self, plan: Plan, blocks: Sequence[Block]) -> int:
         samples = self._chain.complete(plan, blocks)

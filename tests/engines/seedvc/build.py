@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from seedvc_live.engines.seedvc.bigvgan import BigVgan, BigVganConfig
 from seedvc_live.engines.seedvc.cfm import FlowMatching
-from seedvc_live.engines.seedvc.dit import DiTConfig
 from seedvc_live.engines.seedvc.hift import Hift
 from seedvc_live.engines.seedvc.length_regulator import LengthRegulator, LengthRegulatorConfig
 from seedvc_live.engines.seedvc.loader import Networks
 from seedvc_live.engines.seedvc.mel import MelConfig
 from seedvc_live.engines.seedvc.presets import PRESETS, ModelConfig
 from seedvc_live.engines.seedvc.rmvpe import Rmvpe
+from seedvc_live.engines.seedvc.transformer import DiTConfig
 from seedvc_live.engines.seedvc.vocoder import BigVganVocoder, HiftVocoder
 from seedvc_live.engines.seedvc.wavenet import WaveNetConfig
 

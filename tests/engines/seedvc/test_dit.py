@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seedvc_live.engines.seedvc.cfm import FlowMatching
-from seedvc_live.engines.seedvc.dit import Block, normalise
+from seedvc_live.engines.seedvc.transformer import Block, normalise
 
 from .conftest import assert_near, load
 from .nets import config_of, flow_of

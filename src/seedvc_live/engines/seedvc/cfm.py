@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seedvc_live.engines.seedvc.dit import Block, Condition, DiT, DiTConfig, PromptMemory, StepPlan
+from seedvc_live.engines.seedvc.dit import Condition, DiT, PromptMemory
+from seedvc_live.engines.seedvc.transformer import Block, DiTConfig, StepPlan
 
 Memories = list[tuple[PromptMemory, PromptMemory | None]]
 """Per step: what a prompt leaves behind, with its condition and without."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedvc_live.engines.seedvc.dit import DiTConfig
 from seedvc_live.engines.seedvc.length_regulator import LengthRegulatorConfig
 from seedvc_live.engines.seedvc.mel import MelConfig
+from seedvc_live.engines.seedvc.transformer import DiTConfig
 from seedvc_live.engines.seedvc.wavenet import WaveNetConfig
 from seedvc_live.errors import EngineError, ModelFileError
 
