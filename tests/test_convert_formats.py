@@ -12,8 +12,8 @@ import pytest
 from seedvc_live import load_engine
 from seedvc_live.media.sinks import FileSink
 from seedvc_live.media.sources import FileSource
+from seedvc_live.offline import Conversion, convert_offline
 from seedvc_live.report import Report
-from seedvc_live.session import Conversion, convert_offline
 from tests.tools.audio import encode
 from tests.tools.peers import command, read_wav, write_wav
 

@@ -4,6 +4,7 @@
 
     SeedVCLiveError
     ├── SettingsError        a setting is unknown, of the wrong type, or out of range
+    │   └── FixedSettingError   a setting cannot change while a session runs
     ├── MissingPackageError  a Python package of an optional extra is not installed
     ├── EngineError          an engine is unknown, cannot be loaded, or failed
     │   └── ModelFileError   a weight file is missing, damaged or of another version
@@ -11,7 +12,9 @@
     ├── MediaError           audio could not be read, sent or written
     │   ├── MissingElementError  a GStreamer plugin is not installed
     │   ├── InputError       a source is missing, unreadable, empty or not audio
-    │   └── OutputError      a sink cannot be opened or written
+    │   ├── OutputError      a sink cannot be opened or written
+    │   └── NegotiationError a WebRTC connection could not be set up
+    ├── SdpError             a session description from outside is not acceptable
     └── SessionError         a running conversion failed
 
 Each message is one line that says what, where and what to do.
@@ -34,6 +37,10 @@ class SettingsError(SeedVCLiveError, ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class FixedSettingError(SettingsError):
+    """A setting is fixed for the session and cannot change while it runs."""
 
 
 class MissingPackageError(SeedVCLiveError):
@@ -83,6 +90,14 @@ class InputError(MediaError):
 
 class OutputError(MediaError):
     """A sink cannot be opened or written."""
+
+
+class NegotiationError(MediaError):
+    """A WebRTC connection could not be set up."""
+
+
+class SdpError(SeedVCLiveError, ValueError):
+    """A session description (SDP) or ICE candidate from outside is malformed or not acceptable."""
 
 
 class SessionError(SeedVCLiveError):

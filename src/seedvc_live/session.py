@@ -1,133 +1,65 @@
-"""One running conversion: a source, an engine, a sink. Media and engines meet here and nowhere else."""
+"""One running live conversion: a source, an engine, a sink. Media and engines meet here and nowhere else."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import numpy as np
-
+from seedvc_live.audio.levels import Level, LevelMeter
 from seedvc_live.audio.pcm import Samples
-from seedvc_live.engines.base import Block, Engine, Settings, Voice, Window
-from seedvc_live.errors import InputError, SessionError
+from seedvc_live.engine_thread import EngineThread, Timing, compute_reserve
+from seedvc_live.engines.base import Block, Settings, Voice
+from seedvc_live.errors import FixedSettingError, SettingsError
 from seedvc_live.live.chain import BlockChain, Target
-from seedvc_live.live.converter import LiveConverter
+from seedvc_live.live.converter import changed
 from seedvc_live.live.stream import Delay, Job, LiveStream
 from seedvc_live.media.types import Sink, Source
+from seedvc_live.offline import Conversion
 from seedvc_live.report import Report
 
 PULL = 0.01
 """Seconds of output time per pull from the play-out."""
 
 _POLL = 0.02
-_OFFLINE_STALL = 30.0
+_TIMINGS = 2000
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """What is converted by what."""
+class Snapshot:
+    """What a running session is doing; counters since its start.
 
-    engine: Engine
+    Attributes:
+        time: `time.monotonic()` of the snapshot.
+        level_in, level_out: of the source at the input and of what is played.
+        concealed: seconds heard in place of missing input or late blocks.
+        overload_step: "full", or what is heard because the engine cannot keep up.
+    """
+
+    time: float
+    level_in: Level
+    level_out: Level
+    delay: Delay
+    blocks: int
+    late_blocks: int
+    dropped_blocks: int
+    concealed: float
+    received_packets: int
+    lost_packets: int
+    overload_step: str
     voice: Voice
     settings: Settings
-    seed: int = 0
-
-
-def convert_offline(
-    conversion: Conversion,
-    source: Source,
-    sink: Sink,
-    report: Report,
-    *,
-    strict: bool = False,
-    progress: Callable[[float, float | None], None] | None = None,
-    cancelled: threading.Event | None = None,
-) -> Report:
-    """Convert a source that waits for its reader into a sink that takes all at once (file to file).
-
-    The same `LiveConverter` as for a live stream does it, so the output is what the stream would give.
-
-    Args:
-        source, sink: not started; at the engine's rate. Both are closed on return.
-        report: its figures are filled in.
-        strict: a source that breaks off is an error, not a warning.
-        progress: called with (seconds done, seconds in all if known).
-        cancelled: set from elsewhere to stop early; what was converted until then is finalised.
-
-    Raises:
-        MediaError: reading or writing failed; nothing is left under the output's final name.
-    """
-    engine = conversion.engine
-    live = LiveConverter(engine, conversion.voice, conversion.settings, seed=conversion.seed)
-    rate = engine.sample_rate
-    started = False
-    try:
-        source.start()
-        sink.start()
-        started = True
-        waited = 0.0
-        while not source.ended and not (cancelled is not None and cancelled.is_set()):
-            chunk = source.read_chunk(_POLL)
-            if chunk is None:
-                waited += _POLL
-                if waited > _OFFLINE_STALL:
-                    raise SessionError(f"no audio from {report.source} for {_OFFLINE_STALL:.0f} s")
-                continue
-            waited = 0.0
-            report.samples_in += len(chunk)
-            _emit(live.push, chunk.samples, sink, report)
-            if progress is not None:
-                progress(report.samples_in / rate, source.duration)
-        if strict and source.truncated:
-            raise InputError(f"'{report.source}' breaks off: {source.truncated}")
-        _emit(lambda _: live.flush(), np.zeros(0, dtype=np.float32), sink, report)
-        sink.finish()
-    except BaseException:
-        if started:
-            sink.abort()
-        raise
-    finally:
-        source.stop()
-    if source.truncated:
-        report.warnings.append(f"'{report.source}' breaks off: {source.truncated}")
-    report.sample_rate = rate
-    report.audio_seconds = report.samples_in / rate
-    report.blocks = -(-report.samples_in // live.geometry.block)
-    report.algorithmic_latency_ms = report.latency_ms = 1000.0 * live.algorithmic_latency
-    return report
-
-
-def _emit(step: Callable[..., object], samples: object, sink: Sink, report: Report) -> None:
-    begin = time.perf_counter()
-    out = step(samples)
-    report.compute_seconds += time.perf_counter() - begin
-    assert isinstance(out, np.ndarray)
-    if len(out):
-        sink.write(out)
-        report.samples_out += len(out)
-
-
-def compute_reserve(engine: Engine, voice: Voice, settings: Settings) -> float:
-    """Seconds to reserve for converting one block, measured: half as much again as the slowest of ten."""
-    geometry = engine.geometry(settings, voice)
-    noise = np.random.default_rng(0).normal(0.0, 0.05, geometry.window).astype(np.float32)
-    state, slowest = None, 0.0
-    for turn in range(12):
-        window = Window(turn * geometry.block, noise, voice, settings, 0, state)
-        begin = time.perf_counter()
-        state = engine.convert([window])[0].state
-        if turn >= 2:  # the first calls also allocate
-            slowest = max(slowest, time.perf_counter() - begin)
-    return max(0.005, 1.5 * slowest)
+    bypass: bool
 
 
 class LiveSession:
     """A live conversion on three threads: input, engine, and (the caller's) paced output.
 
-    Between them stands one `LiveStream`, which keeps the delay; this class only gives it the time.
+    Between them stands one `LiveStream`, which keeps the delay; this class only gives it the time. Voice,
+    per-block settings and bypass may be changed while it runs, from any thread.
     """
 
     def __init__(
@@ -142,6 +74,9 @@ class LiveSession:
         duration: float | None = None,
         idle_timeout: float | None = None,
         announced: bool = True,
+        bypass: bool = False,
+        reserve: float | None = None,
+        engine_thread: EngineThread | None = None,
     ) -> None:
         """
         Args:
@@ -152,53 +87,133 @@ class LiveSession:
             duration: end after so many seconds of input.
             idle_timeout: end after so many seconds without input.
             announced: the source says what is missing; raw UDP cannot.
+            bypass: begin with the source's own voice.
+            reserve: seconds of delay for converting a block; None: measured now.
+            engine_thread: shared with other sessions; None: one of its own while it runs.
         """
         engine = conversion.engine
+        self.engine = engine
         self._rate = engine.sample_rate
-        self._engine = engine
         self._source, self._sink, self._report = source, sink, report
         self._duration, self._idle = duration, idle_timeout
-        reserve = compute_reserve(engine, conversion.voice, conversion.settings)
+        if reserve is None:
+            reserve = compute_reserve(engine, conversion.voice, conversion.settings)
         geometry = engine.geometry(conversion.settings, conversion.voice)
-        chain = BlockChain(geometry, Target(conversion.voice, conversion.settings), self._rate, conversion.seed)
+        self.group: Hashable = (id(engine), geometry)
+        chain = BlockChain(geometry, Target(conversion.voice, conversion.settings, bypass), self._rate, conversion.seed)
         self.delay = Delay(geometry.algorithmic_latency / self._rate, reserve, playout)
         self.stream = LiveStream(chain, self._rate, self.delay, overload=overload, announced=announced)
-        self._turn = threading.Condition()
+        self._level_in, self._level_out = LevelMeter(self._rate), LevelMeter(self._rate)
+        self._timings: deque[Timing] = deque(maxlen=_TIMINGS)
+        self._engine_thread = engine_thread
+        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._closing = False
+        self._cancelled = False
         self._failure: BaseException | None = None
+
+    # -- control, from any thread ------------------------------------------------------------------
 
     def stop(self) -> None:
         """End the input now; what has been received is still converted, played and finalised."""
         self._stop.set()
 
+    def cancel(self) -> None:
+        """End at once: nothing more is played, the sink is aborted."""
+        self._cancelled = True
+        self._stop.set()
+
+    def update(
+        self, *, voice: Voice | None = None, settings: Mapping[str, Any] | None = None, bypass: bool | None = None
+    ) -> Target:
+        """Change what the next block sounds like, without a click or a gap. All of it or nothing.
+
+        Returns:
+            What is in force from the next block on.
+
+        Raises:
+            SettingsError: a setting is unknown or out of range, or the voice was made by other weights.
+            FixedSettingError: a setting (or the voice) needs a new session.
+        """
+        with self._lock:
+            chain = self.stream.chain
+            target = chain.target
+            if settings:
+                target = replace(target, settings=changed(self.engine, target.settings, settings))
+            if voice is not None:
+                check_voice(self.engine.name, self.engine.weights_hash, voice)
+                target = replace(target, voice=voice)
+            if self.engine.geometry(target.settings, target.voice) != chain.geometry:
+                field = "voice" if voice is not None else "settings"
+                raise FixedSettingError(field, "this needs other window sizes: start a new session")
+            if bypass is not None:
+                target = replace(target, bypass=bypass)
+            chain.target = target
+            return target
+
+    def snapshot(self) -> Snapshot:
+        """A look at the running session."""
+        media = self._source.stats
+        with self._lock:
+            played, stats, target = self.stream.playout.stats, self.stream.stats, self.stream.chain.target
+            concealed = played.concealed + stats.filled + media.concealed_samples + media.filled_samples
+            return Snapshot(
+                time=time.monotonic(),
+                level_in=self._level_in.level,
+                level_out=self._level_out.level,
+                delay=self.delay,
+                blocks=stats.blocks,
+                late_blocks=played.late_blocks,
+                dropped_blocks=stats.dropped_blocks,
+                concealed=concealed / self._rate,
+                received_packets=media.packets_received,
+                lost_packets=media.packets_lost,
+                overload_step=self.stream.ladder.step,
+                voice=target.voice,
+                settings=target.settings,
+                bypass=target.bypass,
+            )
+
+    def take_timings(self) -> list[Timing]:
+        """The blocks converted since the last call (the last 2000)."""
+        with self._lock:
+            taken = list(self._timings)
+            self._timings.clear()
+            return taken
+
+    # -- running -----------------------------------------------------------------------------------
+
     def run(self) -> Report:
-        """Convert until the input's end, `duration`, `idle_timeout` or `stop()`; then finalise the sink.
+        """Convert until the input's end, `duration`, `idle_timeout`, `stop()` or `cancel()`; then finalise the
+        sink.
 
         Raises:
             MediaError: reading or writing failed.
             SessionError: converting failed.
         """
-        threads: list[threading.Thread] = []
+        receiver = threading.Thread(target=self._guard, args=(self._receive,), name="receive")
+        own = EngineThread() if self._engine_thread is None else None
+        engine_thread = self._engine_thread = self._engine_thread or own
+        assert engine_thread is not None
         self._sink.start()
         try:
             self._source.start()
-            for target in (self._receive, self._convert):
-                thread = threading.Thread(target=self._guard, args=(target,), name=target.__name__.strip("_"))
-                thread.start()
-                threads.append(thread)
+            engine_thread.attach(self)
+            receiver.start()
             self._play()
-            self._sink.finish()
+            if self._cancelled:
+                self._sink.abort()
+            else:
+                self._sink.finish()
         except BaseException:
             self._sink.abort()
             raise
         finally:
             self._stop.set()
-            with self._turn:
-                self._closing = True
-                self._turn.notify_all()
-            for thread in threads:
-                thread.join()
+            engine_thread.detach(self)
+            if own is not None:
+                own.close()
+            if receiver.ident is not None:
+                receiver.join()
             self._source.stop()
         if self._failure is not None:
             raise self._failure
@@ -208,10 +223,29 @@ class LiveSession:
         try:
             target()
         except BaseException as error:
-            with self._turn:
-                self._failure = self._failure or error
-                self.stream.finish()
-                self._turn.notify_all()
+            self.fail(error)
+
+    # -- the engine thread's client ------------------------------------------------------------------
+
+    def take(self, now: float) -> Job | None:
+        with self._lock:
+            return None if self._cancelled or self.stream.finished else self.stream.take(now)
+
+    def wake_at(self) -> float | None:
+        with self._lock:
+            return self.stream.wake_at()
+
+    def done(self, job: Job, blocks: Sequence[Block], timing: Timing) -> None:
+        with self._lock:
+            self.stream.done(job, blocks, timing.wall, timing.share)
+            self._timings.append(timing)
+
+    def fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+            self.stream.finish()
+
+    # -- input -------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         """Input thread: source → stream."""
@@ -243,48 +277,33 @@ class LiveSession:
             last = arrival
             if limit is not None and position >= limit:
                 break
-        with self._turn:
+        with self._lock:
             self.stream.finish()
-            self._turn.notify_all()
+        self._wake()
 
     def _deliver(self, arrival: float, samples: Samples, gap: int) -> None:
-        with self._turn:
+        with self._lock:
             self._report.samples_in += len(samples)
+            self._level_in.push(samples)
             self.stream.receive(arrival, samples, gap)
-            self._turn.notify_all()
+        self._wake()
 
-    def _convert(self) -> None:
-        """Engine thread: jobs → blocks."""
-        while True:
-            with self._turn:
-                job = self._next_job()
-                if job is None:
-                    return
-            begin = time.perf_counter()
-            blocks: list[Block] = self._engine.convert(job.plan.windows)
-            seconds = time.perf_counter() - begin
-            with self._turn:
-                self.stream.done(job, blocks, seconds)
+    def _wake(self) -> None:
+        assert self._engine_thread is not None
+        self._engine_thread.wake()
 
-    def _next_job(self) -> Job | None:
-        """Wait, holding the lock, for a job; None at the end."""
-        while not self._closing and not self.stream.finished:
-            job = self.stream.take(time.monotonic())
-            if job is not None:
-                return job
-            # The timeout lets overdue blocks be forced while no input comes.
-            self._turn.wait(PULL)
-        return None
+    # -- output ------------------------------------------------------------------------------------
 
     def _play(self) -> None:
         """Output: one pull per 10 ms of output time, on a fixed grid."""
         count = round(PULL * self._rate)
         due = time.monotonic()
-        while True:
-            with self._turn:
+        while not self._cancelled:
+            with self._lock:
                 emission = self.stream.pull(due, count)
                 finished = self.stream.finished
                 failed = self._failure is not None
+                self._level_out.push(emission.samples)
             if len(emission.samples):
                 if emission.skip and self._report.samples_out:
                     self._sink.skip(emission.skip)
@@ -318,3 +337,16 @@ class LiveSession:
         if self._source.truncated:
             report.warnings.append(f"'{report.source}' breaks off: {self._source.truncated}")
         return report
+
+
+def check_voice(engine: str, weights: str, voice: Voice) -> None:
+    """
+    Raises:
+        SettingsError: the voice was made by another engine or other weights.
+    """
+    if voice.engine != engine:
+        raise SettingsError(
+            "voice", f"this voice was made for engine '{voice.engine}', not '{engine}': enroll it again"
+        )
+    if voice.weights != weights:
+        raise SettingsError("voice", f"this voice is for other weights of engine '{engine}': enroll it again")

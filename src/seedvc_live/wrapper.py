@@ -105,8 +105,9 @@ class SeedVCWrapper:
         from seedvc_live.media.open import open_sink, open_source
         from seedvc_live.media.sinks import FileSink
         from seedvc_live.media.sources import FileSource
+        from seedvc_live.offline import Conversion, convert_offline
         from seedvc_live.report import Report
-        from seedvc_live.session import Conversion, LiveSession, convert_offline
+        from seedvc_live.session import LiveSession
 
         duration, idle = io_kwargs.pop("duration", None), io_kwargs.pop("idle_timeout", None)
         address_in, address_out = _addresses(input_type, output_type, io_kwargs)

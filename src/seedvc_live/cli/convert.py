@@ -38,8 +38,8 @@ def command(source: str, reference: str, output: str, **options: Any) -> None:
     """
     from seedvc_live.media.sinks import FileSink
     from seedvc_live.media.sources import FileSource
+    from seedvc_live.offline import Conversion, convert_offline
     from seedvc_live.report import Report
-    from seedvc_live.session import Conversion, convert_offline
 
     set_up_logging(options["log_level"], options["log_format"])
     for name, role in ((source, "source"), (reference, "reference")):

@@ -52,8 +52,9 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
     """
     from seedvc_live.media.open import open_sink, open_source
     from seedvc_live.media.uri import parse_uri
+    from seedvc_live.offline import Conversion
     from seedvc_live.report import Report
-    from seedvc_live.session import Conversion, LiveSession
+    from seedvc_live.session import LiveSession
 
     set_up_logging(options["log_level"], options["log_format"])
     where_from, where_to = parse_uri(input_uri), parse_uri(output_uri)

@@ -10,7 +10,7 @@ import numpy as np
 
 from seedvc_live.audio.pcm import Samples
 from seedvc_live.engines.base import Engine, Geometry, Settings, Voice
-from seedvc_live.errors import SessionError, SettingsError
+from seedvc_live.errors import FixedSettingError, SessionError
 from seedvc_live.live.chain import BlockChain, Target
 from seedvc_live.live.framer import Frame, Framer
 
@@ -19,12 +19,13 @@ def changed(engine: Engine, settings: Settings, changes: Mapping[str, Any]) -> S
     """`settings` with `changes` applied.
 
     Raises:
-        SettingsError: unknown, out of range, or fixed for the session.
+        SettingsError: unknown or out of range.
+        FixedSettingError: fixed for the session.
     """
     updated = engine.settings_type.parse({**settings.model_dump(), **changes})
     for field in sorted(settings.per_session):
         if getattr(updated, field) != getattr(settings, field):
-            raise SettingsError(field, f"setting '{field}' cannot change while a session runs")
+            raise FixedSettingError(field, f"setting '{field}' cannot change while a session runs")
     return updated
 
 
@@ -74,10 +75,10 @@ class LiveConverter:
         """Speak with another voice from the next block on.
 
         Raises:
-            SettingsError: the engine needs other window sizes for it.
+            FixedSettingError: the engine needs other window sizes for it.
         """
         if self.engine.geometry(self.settings, voice) != self.geometry:
-            raise SettingsError("voice", "this voice needs other window sizes: start a new session")
+            raise FixedSettingError("voice", "this voice needs other window sizes: start a new session")
         self._chain.target = replace(self._chain.target, voice=voice)
 
     def update(self, **changes: Any) -> None:

@@ -51,10 +51,12 @@ class Job:
     Attributes:
         plan: its windows (none in bypass).
         deadline: when its first sample is due, seconds of the driver's clock.
+        ready: since when it could be converted.
     """
 
     plan: Plan
     deadline: float
+    ready: float = 0.0
 
 
 @dataclass
@@ -113,7 +115,8 @@ class LiveStream:
         self._clock = ArrivalClock(rate) if announced else ArrivalClock(rate, pause=max(delay.playout, _LEAST_WAIT))
         self._owed = 0  # silence put in for what may yet come
         self._owed_since = 0.0
-        self._queue: deque[Frame] = deque()
+        self._queue: deque[tuple[float, Frame]] = deque()
+        self._now = 0.0
         self._busy: Job | None = None
         self._estimate = 0.0
         self._ended = False
@@ -134,6 +137,7 @@ class LiveStream:
 
     def receive(self, now: float, samples: Samples, gap: int = 0) -> None:
         """Input samples, shape (n,), arrived at `now`; `gap` samples are known to be missing before them."""
+        self._now = max(self._now, now)
         self._insert(gap)
         samples = self._without_late(now, samples)
         lost = self._clock.missing(now, self._framer.received + len(samples))
@@ -142,7 +146,7 @@ class LiveStream:
             self._clock.shifted(lost)
             self.stats.filled += lost
             self._owed, self._owed_since = self._owed + lost, now
-        self._queue.extend(self._framer.push(samples))
+        self._add(self._framer.push(samples))
         self.stats.received = self._framer.received
         self._clock.arrived(now, self._framer.received)
 
@@ -150,7 +154,7 @@ class LiveStream:
         """No more input will come: the tail is converted and played."""
         if not self._ended:
             self._ended = True
-            self._queue.extend(self._framer.flush())
+            self._add(self._framer.flush())
 
     def take(self, now: float) -> Job | None:
         """The next job for the engine, or None while there is none.
@@ -160,9 +164,10 @@ class LiveStream:
         """
         if self._busy is not None:
             return None
+        self._now = max(self._now, now)
         self._force_overdue(now)
         while self._queue:
-            frame = self._queue.popleft()
+            ready, frame = self._queue.popleft()
             due = self._due(frame.start)
             end = due + self._chain.geometry.block / self._rate
             if now + self._estimate >= end:
@@ -172,7 +177,7 @@ class LiveStream:
                 self._chain.skip()
                 self._settle(late=False, load=0.0)
                 continue
-            job = Job(self._chain.plan(frame, bypass=self.ladder.step == "bypass"), due)
+            job = Job(self._chain.plan(frame, bypass=self.ladder.step == "bypass"), due, ready)
             if job.plan.windows:
                 self._busy = job
                 return job
@@ -180,16 +185,25 @@ class LiveStream:
             self._settle(late=False, load=0.0)
         return None
 
-    def done(self, job: Job, blocks: Sequence[Block], seconds: float) -> None:
-        """The engine converted `job` in `seconds`."""
+    def wake_at(self) -> float | None:
+        """When an incomplete block is due for conversion, so that `take` is to be asked again; None: never."""
+        if self._busy is not None or self._ended or self._clock.offset is None:
+            return None
+        if self._framer.framed >= self._framer.received:
+            return None
+        return self._clock.capture(self._framer.framed) + self.delay.algorithmic + self.delay.playout
+
+    def done(self, job: Job, blocks: Sequence[Block], seconds: float, share: float | None = None) -> None:
+        """The engine converted `job` in `seconds`; `share`: the job's part of them, when it was in a batch."""
         self._busy = None
         length = self._chain.geometry.block / self._rate
         # A slow block is believed at once, a quick one only by and by.
         self._estimate = max(seconds, 0.9 * self._estimate + 0.1 * seconds)
         self.stats.blocks += 1
-        self.stats.compute_seconds += seconds
+        share = seconds if share is None else share
+        self.stats.compute_seconds += share
         late = self._play(job.plan, blocks)
-        self._settle(late=late > 0, load=seconds / length)
+        self._settle(late=late > 0, load=share / length)
 
     def pull(self, now: float, count: int) -> Emission:
         """Emit what is due from `now` on for `count` samples of output time."""
@@ -215,11 +229,11 @@ class LiveStream:
         """Silence in place of missing input, or a jump where it is long."""
         if missing > _LONG_GAP * self._rate:
             while self._framer.framed < self._framer.received:
-                self._queue.append(self._framer.force())
+                self._add([self._framer.force()])
             self.playout.hole(self._framer.received, self._framer.received + missing)
             self._framer.jump(missing)
         elif missing:
-            self._queue.extend(self._framer.silence(missing))
+            self._add(self._framer.silence(missing))
 
     def _force_overdue(self, now: float) -> None:
         """Convert what has waited long enough for the input that would complete it."""
@@ -227,8 +241,11 @@ class LiveStream:
             return
         wait = self.delay.algorithmic + self.delay.playout
         while self._framer.framed < self._framer.received and (now > self._clock.capture(self._framer.framed) + wait):
-            self._queue.append(self._framer.force())
+            self._add([self._framer.force()])
             self.stats.forced_blocks += 1
+
+    def _add(self, frames: Sequence[Frame]) -> None:
+        self._queue.extend((self._now, frame) for frame in frames)
 
     def _due(self, index: int) -> float:
         return self._clock.capture(index) + self.delay.total

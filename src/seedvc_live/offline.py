@@ -1,0 +1,103 @@
+"""Offline conversion: a source that waits for its reader into a sink that takes all at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedvc_live.engines.base import Engine, Settings, Voice
+from seedvc_live.errors import InputError, SessionError
+from seedvc_live.live.converter import LiveConverter
+from seedvc_live.media.types import Sink, Source
+from seedvc_live.report import Report
+
+_POLL = 0.02
+_STALL = 30.0
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is converted by what."""
+
+    engine: Engine
+    voice: Voice
+    settings: Settings
+    seed: int = 0
+
+
+def convert_offline(
+    conversion: Conversion,
+    source: Source,
+    sink: Sink,
+    report: Report,
+    *,
+    strict: bool = False,
+    progress: Callable[[float, float | None], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> Report:
+    """Convert a source that waits for its reader into a sink that takes all at once (file to file).
+
+    The same `LiveConverter` as for a live stream does it, so the output is what the stream would give.
+
+    Args:
+        source, sink: not started; at the engine's rate. Both are closed on return.
+        report: its figures are filled in.
+        strict: a source that breaks off is an error, not a warning.
+        progress: called with (seconds done, seconds in all if known).
+        cancelled: set from elsewhere to stop early; what was converted until then is finalised.
+
+    Raises:
+        MediaError: reading or writing failed; nothing is left under the output's final name.
+    """
+    engine = conversion.engine
+    live = LiveConverter(engine, conversion.voice, conversion.settings, seed=conversion.seed)
+    rate = engine.sample_rate
+    started = False
+    try:
+        source.start()
+        sink.start()
+        started = True
+        waited = 0.0
+        while not source.ended and not (cancelled is not None and cancelled.is_set()):
+            chunk = source.read_chunk(_POLL)
+            if chunk is None:
+                waited += _POLL
+                if waited > _STALL:
+                    raise SessionError(f"no audio from {report.source} for {_STALL:.0f} s")
+                continue
+            waited = 0.0
+            report.samples_in += len(chunk)
+            _emit(live.push, chunk.samples, sink, report)
+            if progress is not None:
+                progress(report.samples_in / rate, source.duration)
+        if strict and source.truncated:
+            raise InputError(f"'{report.source}' breaks off: {source.truncated}")
+        _emit(lambda _: live.flush(), np.zeros(0, dtype=np.float32), sink, report)
+        sink.finish()
+    except BaseException:
+        if started:
+            sink.abort()
+        raise
+    finally:
+        source.stop()
+    if source.truncated:
+        report.warnings.append(f"'{report.source}' breaks off: {source.truncated}")
+    report.sample_rate = rate
+    report.audio_seconds = report.samples_in / rate
+    report.blocks = -(-report.samples_in // live.geometry.block)
+    report.algorithmic_latency_ms = report.latency_ms = 1000.0 * live.algorithmic_latency
+    return report
+
+
+def _emit(step: Callable[..., object], samples: object, sink: Sink, report: Report) -> None:
+    begin = time.perf_counter()
+    out = step(samples)
+    report.compute_seconds += time.perf_counter() - begin
+    assert isinstance(out, np.ndarray)
+    if len(out):
+        sink.write(out)
+        report.samples_out += len(out)
