@@ -33,6 +33,8 @@ USES: dict[str, tuple[str, ...]] = {
         "qtdemux",
         "faad",
     ),
+    # Clips from browsers' recorders, decoded by the server.
+    "clips": ("giostreamsrc", "matroskademux", "qtdemux", "oggdemux", "aacparse", "faad", "opusdec"),
     "rtp": (
         "udpsrc",
         "rtpjitterbuffer",

@@ -9,6 +9,8 @@
     ├── EngineError          an engine is unknown, cannot be loaded, or failed
     │   └── ModelFileError   a weight file is missing, damaged or of another version
     ├── VoiceError           a reference clip cannot become a voice (silent, too short, …)
+    │   ├── ClipRejectedError    an uploaded clip is not fit; its `slug` says which fault
+    │   └── VoiceNotFoundError   no stored voice has that id
     ├── MediaError           audio could not be read, sent or written
     │   ├── MissingElementError  a GStreamer plugin is not installed
     │   ├── InputError       a source is missing, unreadable, empty or not audio
@@ -57,6 +59,34 @@ class ModelFileError(EngineError):
 
 class VoiceError(SeedVCLiveError):
     """A reference clip cannot become a voice."""
+
+
+class ClipRejectedError(VoiceError):
+    """An uploaded clip is not fit as a reference.
+
+    Attributes:
+        slug: which fault, one of `SLUGS`.
+    """
+
+    SLUGS = (
+        "not-audio",
+        "clip-too-large",
+        "reference-too-short",
+        "reference-too-long",
+        "reference-silent",
+        "reference-no-speech",
+        "reference-clipped",
+    )
+
+    def __init__(self, slug: str, message: str) -> None:
+        if slug not in self.SLUGS:
+            raise ValueError(f"unknown fault '{slug}'")
+        super().__init__(message)
+        self.slug = slug
+
+
+class VoiceNotFoundError(VoiceError):
+    """No stored voice has that id."""
 
 
 class MediaError(SeedVCLiveError):
