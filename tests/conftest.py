@@ -21,8 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--vectors", type=Path, default=None, help="folder of conformance vectors (default: the bundled part)"
     )
+    parser.addoption("--fuzz", type=int, default=300, metavar="N", help="mutations for each test that makes them")
     parser.addoption("--campplus", type=Path, default=None, help="campplus_cn_common.bin, for the end-to-end run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vector_files(pattern): run once for each file of the vectors folder")
+
+
+@pytest.fixture
+def fuzz_count(request: pytest.FixtureRequest) -> int:
+    """How many mutations a test makes: some hundreds, more by `--fuzz N`."""
+    return int(request.config.getoption("--fuzz"))

@@ -17,7 +17,8 @@
     │   ├── OutputError      a sink cannot be opened or written
     │   └── NegotiationError a WebRTC connection could not be set up
     ├── SdpError             a session description from outside is not acceptable
-    └── SessionError         a running conversion failed
+    ├── SessionError         a running conversion failed
+    └── ServerError          the server cannot run, or one of its processes failed
 
 Each message is one line that says what, where and what to do.
 """
@@ -132,3 +133,7 @@ class SdpError(SeedVCLiveError, ValueError):
 
 class SessionError(SeedVCLiveError):
     """A running conversion failed."""
+
+
+class ServerError(SeedVCLiveError):
+    """The server cannot run, or one of its processes failed."""

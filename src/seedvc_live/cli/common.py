@@ -56,15 +56,24 @@ def engine_options(command: F) -> F:
 
 def log_options(command: F) -> F:
     """How much is logged, and in what form, on standard error."""
-    command = click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)(
-        command
-    )
-    return click.option(
-        "--log-level",
-        type=click.Choice(["debug", "info", "warning", "error"]),
-        default="warning",
-        show_default=True,
-    )(command)
+    return log_options_from("warning")(command)
+
+
+def log_options_from(level: str) -> Callable[[F], F]:
+    """The same, with another default level."""
+
+    def decorate(command: F) -> F:
+        command = click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)(
+            command
+        )
+        return click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default=level,
+            show_default=True,
+        )(command)
+
+    return decorate
 
 
 class _Json(logging.Formatter):
@@ -73,8 +82,11 @@ class _Json(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": getattr(record, "event", None) or record.getMessage(),
+            **getattr(record, "fields", {}),
         }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
 
 

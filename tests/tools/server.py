@@ -1,0 +1,81 @@
+"""A server in this process, on a free port of the loopback, and a client for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, web
+
+from seedvc_live.service.app import make_app
+from seedvc_live.service.config import ServeConfig
+from seedvc_live.service.context import SERVICE, Service
+
+SCRIPTED = (sys.executable, "-m", "tests.tools.scripted_worker")
+
+
+def asynctest(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test that is a coroutine."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run
+
+
+def scripted(folder: Path, **changes: Any) -> ServeConfig:
+    """A server with one scripted worker."""
+    config = ServeConfig(voices=folder / "voices", engines=("passthrough",), workers=1, worker_command=SCRIPTED)
+    return replace(config, **changes)
+
+
+@contextlib.asynccontextmanager
+async def running(config: ServeConfig, ready: bool = True) -> AsyncIterator[tuple[ClientSession, Service]]:
+    """The server, and a client whose relative addresses are the server's; waits until sessions can start."""
+    app = make_app(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        headers = {"Authorization": f"Bearer {config.token}"} if config.token else {}
+        async with ClientSession(f"http://127.0.0.1:{port}", headers=headers) as client:
+            service = app[SERVICE]
+            if ready:
+                await until(lambda: bool(service.pool.ready), 60.0)
+            yield client, service
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so.
+
+    Raises:
+        TimeoutError: it did not come about.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not come about")
+        await asyncio.sleep(0.01)
+
+
+async def problem(response: Any, status: int, slug: str) -> dict[str, Any]:
+    """Check that a response is this problem document, and give it."""
+    body = await response.json(content_type="application/problem+json")
+    assert (response.status, body["type"]) == (status, f"/problems/{slug}"), body
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert "\n" not in body["detail"]
+    return dict(body)
