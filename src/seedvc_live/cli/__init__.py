@@ -17,6 +17,7 @@ _COMMANDS = {
     "convert": "Convert a recording into another voice.",
     "stream": "Convert live: from and to files, RTP, UDP, microphone and speaker.",
     "serve": "Serve browsers and other WebRTC clients.",
+    "voices": "Keep reference clips under an id: add, list, show, remove.",
     "bench": "Measure speed and latency of an engine on this machine.",
     "evaluate": "Measure similarity, intelligibility and quality on pairs of recordings.",
     "doctor": "What is installed, what is missing, and the command that installs it.",

@@ -120,7 +120,7 @@ def make_engine(options: dict[str, Any]) -> tuple[Engine, Settings]:
 
 
 def make_voice(engine: Engine, reference: str | None) -> Voice:
-    """Enroll the reference clip.
+    """Enroll the reference: a clip's path, or the id of a stored voice, which is enrolled once.
 
     Raises:
         MediaError, VoiceError: it cannot be read, or is not fit.
@@ -128,8 +128,20 @@ def make_voice(engine: Engine, reference: str | None) -> Voice:
     if reference is None:
         return engine.default_voice()
     from seedvc_live.media.load import load_audio
+    from seedvc_live.service.voices import VoiceStore, is_voice_id
 
-    return engine.enroll(load_audio(reference))
+    if not is_voice_id(reference) or os.path.exists(reference):
+        return engine.enroll(load_audio(reference))
+    store = VoiceStore()
+    clip = store.reference(reference)
+    there = store.tensors(reference, engine.name, engine.weights_hash)
+    if there is not None:
+        return Voice.load(there)
+    voice = engine.enroll(load_audio(clip))
+    with store.workspace() as work:
+        voice.save(work / "voice")
+        store.keep_tensors(reference, engine.name, engine.weights_hash, work / "voice")
+    return voice
 
 
 def same_file(first: str, second: str) -> bool:

@@ -32,9 +32,10 @@ from seedvc_live.errors import InputError, OutputError
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 @log_options
 def command(source: str, reference: str, output: str, **options: Any) -> None:
-    """Convert SOURCE, any audio file, into the voice of REFERENCE (1-30 s of speech) and write OUTPUT.
+    """Convert SOURCE, any audio file, into the voice of REFERENCE and write OUTPUT.
 
-    OUTPUT is WAV or FLAC by its name. As many samples are written as SOURCE has, at the engine's rate.
+    REFERENCE is a clip, 1-30 s of speech, or the id of a stored voice. OUTPUT is WAV or FLAC by its name.
+    As many samples are written as SOURCE has, at the engine's rate.
     """
     from seedvc_live.media.sinks import FileSink
     from seedvc_live.media.sources import FileSource

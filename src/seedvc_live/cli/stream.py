@@ -28,7 +28,7 @@ NETWORK_PLAYOUT = 40.0
 @click.command("stream")
 @click.option("--input", "input_uri", required=True, help="PATH, rtp://…, udp://…, test:sine, mic:")
 @click.option("--output", "output_uri", required=True, help="PATH, rtp://…, udp://…, speaker:")
-@click.option("--reference", help="Clip of the target voice, 1-30 s of speech.")
+@click.option("--reference", help="Target voice: a clip, 1-30 s of speech, or a stored voice's id.")
 @engine_options
 @click.option("--playout", type=click.FloatRange(0, 2000), help="Play-out depth, ms [default: 40 for a network].")
 @click.option("--duration", type=click.FloatRange(min=0.01), help="Stop after so many seconds of input.")
