@@ -6,6 +6,7 @@ import re
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -56,6 +57,8 @@ def test_commands_and_options_exist(page) -> None:
             continue
         command = cli.get_command(None, words[0])  # type: ignore[arg-type]
         assert command is not None, f"{page.name}: seedvc-live {words[0]}"
+        if isinstance(command, click.Group) and len(words) > 1 and words[1].isalpha():
+            command = command.commands[words[1]]
         known = {option for parameter in command.params for option in parameter.opts}
         for word in words[1:]:
             option = word.split("=")[0].rstrip(",.")
