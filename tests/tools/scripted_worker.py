@@ -83,8 +83,8 @@ class Worker:
             raise RefusedError("full", "no room", None)
         if "block" in message["settings"] and message["settings"]["block"] > 2:
             raise RefusedError("settings", "block is out of range", "block")
-        self.sessions[message["session"]] = message["settings"]
-        return {"sdp": "answer", "delay": DELAY, "settings": {"block": 0.02, **message["settings"]}}
+        settings = self.sessions[message["session"]] = {"block": 0.02, **message["settings"]}
+        return {"sdp": "answer", "delay": DELAY, "settings": settings}
 
     def after(self, message: dict[str, Any]) -> None:
         if message["op"] != "create" or message["sdp"] == "quiet":

@@ -142,7 +142,8 @@ class WorkerHandle:
 
     async def wait(self) -> int:
         """Wait until the process has ended and all it said was heard; its exit status, negative for a signal."""
-        assert self._process is not None
+        if self._process is None:
+            return 0
         status = await self._process.wait()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._writer is not None:
@@ -153,9 +154,7 @@ class WorkerHandle:
 
     async def end(self) -> None:
         """Ask the process to end, and end it if it does not. Safe to call at any time."""
-        if self._process is None:
-            return
-        if self._process.returncode is None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
             try:

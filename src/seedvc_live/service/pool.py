@@ -154,6 +154,11 @@ class WorkerPool:
                 _LOG.error("worker %d: %s", handle.number, error)
             handle.kill()
             return await handle.wait()
+        except BaseException:
+            # The pool closes, and the process may just have been made.
+            handle.kill()
+            await handle.wait()
+            raise
         finally:
             self._starting.discard(handle)
         self._was_ready = True
