@@ -14,7 +14,7 @@ from seedvc_live.service.problems import PROBLEMS
 from tests.tools.server import asynctest, running, scripted
 
 DOCUMENT = openapi.build(OPERATIONS)
-PAGES = {"/", "/static", "/api/openapi.json", "/api/docs", "/problems/{slug}"}
+PAGES = {"/", "/static/{path}", "/api/openapi.json", "/api/docs", "/problems/{slug}"}
 """What people look at, not part of the API."""
 
 

@@ -69,14 +69,20 @@ def _add_pages(app: web.Application) -> None:
             raise ProblemError("not-found", "no such kind of problem")
         return web.Response(text=pages.problem_page(slug), content_type="text/html", headers=pages.HEADERS)
 
-    async def show_client(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(STATIC / "index.html")
+    # What is not in this list is not served, however its path is written.
+    files = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.is_file()}
+
+    async def show_file(request: web.Request) -> web.FileResponse:
+        path = files.get(request.match_info.get("path", "index.html"))
+        if path is None:
+            raise ProblemError("not-found", "no such page")
+        return web.FileResponse(path)
 
     app.router.add_get("/api/openapi.json", show_document)
     app.router.add_get("/api/docs", show_docs)
     app.router.add_get("/problems/{slug}", show_problem)
-    app.router.add_get("/", show_client)
-    app.router.add_static("/static", STATIC)
+    app.router.add_get("/", show_file)
+    app.router.add_get("/static/{path:.+}", show_file)
 
 
 @web.middleware
