@@ -33,18 +33,32 @@ class Pusher:
         chain: the elements behind the appsrc, in order.
         source_caps: what will be pushed; None for opaque datagrams.
         is_live: True where data is sent or played at once.
+        into: (pipeline, its bus watch) to put them into, which starts and ends without this; None: their own.
     """
 
-    def __init__(self, label: str, chain: list[Any], source_caps: Any, is_live: bool) -> None:
+    def __init__(
+        self,
+        label: str,
+        chain: list[Any],
+        source_caps: Any,
+        is_live: bool,
+        into: tuple[Any, BusWatch] | None = None,
+    ) -> None:
         self.label = label
         self.source = make("appsrc", is_live=is_live, block=False, stream_type="stream", format="time")
         self.source.set_property("emit-signals", False)
         self.source.set_property("max-bytes", 0)
         if source_caps is not None:
             self.source.set_property("caps", source_caps)
-        self.pipeline = new_pipeline(self.source, *chain)
+        self._guest = into is not None
+        if into is None:
+            self.pipeline = new_pipeline(self.source, *chain)
+            self.bus = BusWatch(self.pipeline)
+        else:
+            self.pipeline, self.bus = into
+            for element in (self.source, *chain):
+                self.pipeline.add(element)
         link(self.source, *chain)
-        self.bus = BusWatch(self.pipeline)
 
     def start(self) -> None:
         """
@@ -106,6 +120,8 @@ class Pusher:
         self.check()
 
     def close(self) -> None:
+        if self._guest:
+            return
         self.pipeline.set_state(Gst.State.NULL)
         self.bus.close()
 

@@ -1,0 +1,229 @@
+"""One WebRTC peer: a pipeline around webrtcbin that answers one offer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from secrets import randbits
+from typing import Any
+
+import gi
+
+from ..errors import NegotiationError
+from .bus import BusWatch, failure
+from .candidates import Candidate
+from .elements import Gst, make, new_pipeline
+from .opus_sink import OpusOptions
+from .sdp import MAX_CANDIDATES, Offer
+from .sdp_answer import answer_text, read_local, with_public_address
+from .webrtc_ends import PeerSink, PeerSource
+from .webrtc_ice import IcePolicy, configure
+
+gi.require_version("GstSdp", "1.0")
+gi.require_version("GstWebRTC", "1.0")
+from gi.repository import GstSdp, GstWebRTC
+
+_STEP_TIMEOUT = 5.0
+_GATHER_TIMEOUT = 3.0
+_MAX_STREAMS = 4
+
+STATES = ("new", "connecting", "connected", "disconnected", "failed", "closed")
+
+
+@dataclass(frozen=True)
+class PeerPolicy:
+    """How a peer is served.
+
+    Attributes:
+        latency_ms: how long a missing packet is waited for.
+        frame_ms: of the Opus packets sent, and asked for.
+        inband_fec: decode the peer's in-band FEC, if it has offered it. Costs one of its packets of delay.
+    """
+
+    ice: IcePolicy = field(default_factory=IcePolicy)
+    latency_ms: int = 40
+    frame_ms: int = 10
+    inband_fec: bool = True
+    bitrate: int = 32000
+
+
+class Peer:
+    """Answers one offer, then receives in `source` and sends from `sink` until `close`.
+
+    Args:
+        offer: parsed and judged.
+        rate: of both ends' samples, in Hz.
+        on_state: called, from a thread of GStreamer's, when `state` has changed.
+
+    Raises:
+        MissingElementError: a GStreamer plugin is not installed.
+    """
+
+    def __init__(
+        self, offer: Offer, policy: PeerPolicy, rate: int, on_state: Callable[[], None] = lambda: None
+    ) -> None:
+        self.offer = offer
+        self.policy = policy
+        self.inband_fec = policy.inband_fec and offer.inband_fec
+        self.state = "new"
+        self._on_state = on_state
+        self._candidates = 0
+        self._closed = False
+        self._closing = threading.Lock()
+        self._webrtc = make("webrtcbin", bundle_policy="max-bundle", latency=policy.latency_ms)
+        if policy.ice.relay_only:
+            self._webrtc.set_property("ice-transport-policy", GstWebRTC.WebRTCICETransportPolicy.RELAY)
+        self._pipeline = new_pipeline(self._webrtc)
+        self.bus = BusWatch(self._pipeline)
+        configure(self._webrtc, policy.ice)
+        self._rtpbin = self._webrtc.get_by_name("rtpbin")
+        # A stranger could otherwise make a jitter buffer with each SSRC it thinks of.
+        self._rtpbin.set_property("max-streams", _MAX_STREAMS)
+        self.source = PeerSource(self._pipeline, self.bus, rate, self.inband_fec)
+        options = OpusOptions(policy.bitrate, policy.frame_ms, offer.payload_type, expected_loss_percent=0)
+        # Requested before the offer is set: that makes the transceiver send as well as receive.
+        outlet = self._webrtc.request_pad_simple("sink_0")
+        self.sink = PeerSink(self._pipeline, self.bus, outlet, rate, options)
+        self._handlers = [
+            self._webrtc.connect("pad-added", self._pad_added),
+            self._webrtc.connect("notify::connection-state", self._connection_changed),
+            self._webrtc.connect("notify::ice-connection-state", self._connection_changed),
+        ]
+
+    # -- negotiation -------------------------------------------------------------------------------
+
+    def negotiate(self) -> str:
+        """Answer the offer, with all candidates gathered. Blocks for up to some seconds.
+
+        Raises:
+            NegotiationError: GStreamer refused it, or did not answer in time.
+        """
+        if self._pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
+            raise NegotiationError("GStreamer could not start the WebRTC pipeline")
+        result, message = GstSdp.SDPMessage.new_from_text(self.offer.text())
+        if result != GstSdp.SDPResult.OK:
+            raise NegotiationError("GStreamer could not parse the offer")
+        kind = GstWebRTC.WebRTCSDPType
+        offer = GstWebRTC.WebRTCSessionDescription.new(kind.OFFER, message)
+        self._do("set-remote-description", offer)
+        reply = self._do("create-answer", None)
+        answer = reply.get_value("answer") if reply is not None else None
+        if answer is None:
+            raise NegotiationError("GStreamer gave no answer to the offer")
+        self._do("set-local-description", answer)
+        deadline = time.monotonic() + _GATHER_TIMEOUT
+        complete = GstWebRTC.WebRTCICEGatheringState.COMPLETE
+        # GStreamer before 1.28 may never say complete: then what has been gathered is used.
+        while self._webrtc.get_property("ice-gathering-state") != complete and time.monotonic() < deadline:
+            self._check()
+            time.sleep(0.005)
+        local = read_local(self._webrtc.get_property("local-description").sdp.as_text())
+        if not local.candidates:
+            raise NegotiationError("this server found no network address to offer")
+        if self.policy.ice.public_ip is not None:
+            local = local.with_candidates(with_public_address(local.candidates, self.policy.ice.public_ip))
+        return answer_text(
+            self.offer, local, session_id=randbits(62), ptime=self.policy.frame_ms, fec=self.inband_fec
+        )
+
+    def add_candidate(self, candidate: Candidate) -> None:
+        """One more address of the peer; unusable ones are passed over.
+
+        Raises:
+            NegotiationError: it has sent more than any real peer does.
+        """
+        if not candidate.usable:
+            return
+        self._candidates += 1
+        if self._candidates > MAX_CANDIDATES:
+            raise NegotiationError(f"more than {MAX_CANDIDATES} ICE candidates")
+        with self._closing:
+            if not self._closed:
+                self._webrtc.emit("add-ice-candidate", 0, candidate.text())
+
+    def check(self) -> None:
+        """
+        Raises:
+            NegotiationError: the pipeline has failed.
+        """
+        self._check()
+
+    def close(self) -> None:
+        """End the connection and free everything. May be called twice; blocks for up to some tenths of a
+        second.
+        """
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            for handler in self._handlers:
+                self._webrtc.disconnect(handler)
+            self._handlers.clear()
+        self.sink.open = False
+        self.source.stop()
+        self.sink.abort()
+        self._pipeline.set_state(Gst.State.NULL)
+        self.bus.close()
+        self.state = "closed"
+        self._webrtc = self._rtpbin = self._pipeline = None
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _do(self, action: str, argument: Any) -> Any:
+        """Emit a webrtcbin action and wait for its promise's reply."""
+        done = threading.Event()
+        promise = Gst.Promise.new_with_change_func(lambda *_: done.set())
+        self._webrtc.emit(action, argument, promise)
+        deadline = time.monotonic() + _STEP_TIMEOUT
+        while not done.wait(0.05):
+            self._check()
+            if time.monotonic() > deadline:
+                promise.interrupt()
+                raise NegotiationError(f"GStreamer did not answer to {action}")
+        reply = promise.get_reply()
+        if reply is not None and reply.has_field("error"):
+            error = reply.get_value("error")
+            raise NegotiationError(f"GStreamer refused the offer ({action}): {' '.join(str(error.message).split())}")
+        return reply
+
+    def _check(self) -> None:
+        if self._closed:
+            raise NegotiationError("the session was closed")
+        self.bus.poll()
+        if self.bus.error is not None:
+            raise failure(NegotiationError, "WebRTC peer", self.bus.error)
+
+    def _connection_changed(self, webrtc: Any, _: Any) -> None:
+        state = webrtc.get_property("connection-state").value_nick
+        ice = webrtc.get_property("ice-connection-state").value_nick
+        if ice == "failed":
+            state = "failed"
+        if state == self.state or self.state == "closed":
+            return
+        self.state = state
+        self.sink.open = state in ("connected", "disconnected")
+        self._on_state()
+
+    def _pad_added(self, _: Any, pad: Any) -> None:
+        if pad.get_direction() != Gst.PadDirection.SRC:
+            return
+        if not self.source.attach(pad, self._jitter_buffer()):
+            # One speaker only; what nobody takes would make the stream's buffer fill and stop.
+            drain = make("fakesink", sync=False)
+            drain.set_property("async", False)
+            self._pipeline.add(drain)
+            drain.sync_state_with_parent()
+            pad.link(drain.get_static_pad("sink"))
+
+    def _jitter_buffer(self) -> Any:
+        elements = self._rtpbin.iterate_elements()
+        while True:
+            result, element = elements.next()
+            if result == Gst.IteratorResult.RESYNC:
+                elements.resync()
+            elif result != Gst.IteratorResult.OK:
+                return None
+            elif element.get_factory().get_name() == "rtpjitterbuffer":
+                return element
