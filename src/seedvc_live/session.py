@@ -103,6 +103,8 @@ class LiveSession:
         chain = BlockChain(geometry, Target(conversion.voice, conversion.settings, bypass), self._rate, conversion.seed)
         self.delay = Delay(geometry.algorithmic_latency / self._rate, reserve, playout)
         self.stream = LiveStream(chain, self._rate, self.delay, overload=overload, announced=announced)
+        self.first_output: float | None = None
+        """`time.monotonic()` when the first samples were played."""
         self._level_in, self._level_out = LevelMeter(self._rate), LevelMeter(self._rate)
         self._timings: deque[Timing] = deque(maxlen=_TIMINGS)
         self._engine_thread = engine_thread
@@ -308,6 +310,8 @@ class LiveSession:
                 if emission.skip and self._report.samples_out:
                     self._sink.skip(emission.skip)
                 self._sink.write(emission.samples)
+                if self.first_output is None:
+                    self.first_output = time.monotonic()
                 self._report.samples_out += len(emission.samples)
             if finished or failed:
                 return

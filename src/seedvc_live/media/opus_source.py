@@ -19,6 +19,7 @@ exactly.
 """
 
 _WRAP = 1 << 32
+_LONGEST_PACKET = OPUS_RATE * 120 // 1000
 # A time stamp that jumps back further than this starts a new time line; less is an overlap to trim.
 _MAX_BACK = OPUS_RATE
 # What is delivered may be this far (10 ms) from the time stamps before it is mended: some senders' stamps
@@ -37,12 +38,15 @@ class Timeline:
         self.lock = threading.Lock()
         self._stamps: OrderedDict[int, int] = OrderedDict()
         self._last: int | None = None
+        self.step = 0
+        """Samples from one packet to the next, lately."""
 
     def note(self, pts: int, stamp: int) -> None:
         with self.lock:
             if self._last is not None:  # extend the 32-bit time stamp by its shortest way from the last one
                 step = (stamp - self._last) % _WRAP
                 stamp = self._last + (step if step < _WRAP // 2 else step - _WRAP)
+                self.step = step
             self._last = stamp
             self._stamps[pts] = stamp
             while len(self._stamps) > 512:
@@ -86,6 +90,13 @@ class OpusSource(LiveSource):
         self._position: int | None = None  # RTP time at which the next sample belongs
         self._last_arrival = 0.0
         self._restarted = False
+
+    @property
+    def held(self) -> float:
+        """Seconds that the decoder holds each packet back, for in-band FEC."""
+        if not self.inband_fec:
+            return 0.0
+        return (self._timeline.step if 0 < self._timeline.step <= _LONGEST_PACKET else OPUS_RATE // 50) / OPUS_RATE
 
     @property
     def stats(self) -> SourceStats:

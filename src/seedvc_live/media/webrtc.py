@@ -20,6 +20,7 @@ from .sdp import MAX_CANDIDATES, Offer
 from .sdp_answer import answer_text, read_local, with_public_address
 from .webrtc_ends import PeerSink, PeerSource
 from .webrtc_ice import IcePolicy, configure
+from .webrtc_stats import expected_loss, feedback
 
 gi.require_version("GstSdp", "1.0")
 gi.require_version("GstWebRTC", "1.0")
@@ -68,6 +69,9 @@ class Peer:
         self.policy = policy
         self.inband_fec = policy.inband_fec and offer.inband_fec
         self.state = "new"
+        self.rtt: float | None = None
+        """Round trip by RTCP, seconds; None until it is known."""
+        self._expected_loss = 0
         self._on_state = on_state
         self._candidates = 0
         self._closed = False
@@ -124,9 +128,7 @@ class Peer:
             raise NegotiationError("this server found no network address to offer")
         if self.policy.ice.public_ip is not None:
             local = local.with_candidates(with_public_address(local.candidates, self.policy.ice.public_ip))
-        return answer_text(
-            self.offer, local, session_id=randbits(62), ptime=self.policy.frame_ms, fec=self.inband_fec
-        )
+        return answer_text(self.offer, local, session_id=randbits(62), ptime=self.policy.frame_ms, fec=self.inband_fec)
 
     def add_candidate(self, candidate: Candidate) -> None:
         """One more address of the peer; unusable ones are passed over.
@@ -143,12 +145,19 @@ class Peer:
             if not self._closed:
                 self._webrtc.emit("add-ice-candidate", 0, candidate.text())
 
-    def check(self) -> None:
+    def adapt(self) -> None:
+        """Once a second or so: learn what the peer reports, and lay the in-band FEC out for its loss; decode
+        the peer's own as soon as something of it was lost.
         """
-        Raises:
-            NegotiationError: the pipeline has failed.
-        """
-        self._check()
+        with self._closing:
+            report = None if self._closed or self.state != "connected" else feedback(self._rtpbin)
+        if report is None:
+            return
+        self.rtt = report.rtt
+        expected = expected_loss(self._expected_loss, report.loss)
+        if expected != self._expected_loss and self.offer.inband_fec:
+            self._expected_loss = expected
+            self.sink.set_expected_loss(expected)
 
     def close(self) -> None:
         """End the connection and free everything. May be called twice; blocks for up to some tenths of a

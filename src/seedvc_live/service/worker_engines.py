@@ -1,0 +1,108 @@
+"""The engines of a media worker: loaded, warmed up and measured once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from seedvc_live.engine_thread import compute_reserve
+from seedvc_live.engines.base import Engine, Settings, Voice
+from seedvc_live.engines.registry import load_engine
+from seedvc_live.errors import EngineError, VoiceError
+from seedvc_live.session import check_voice
+
+_LOG = logging.getLogger(__name__)
+
+_MARGIN = 1.5
+"""How much `compute_reserve` adds to the slowest block it has seen."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An engine ready for sessions.
+
+    Attributes:
+        block: seconds of a block by default.
+        reserve: seconds to reserve for such a block.
+    """
+
+    engine: Engine
+    block: float
+    reserve: float
+
+    def describe(self) -> dict[str, Any]:
+        """For `hello`."""
+        engine = self.engine
+        return {
+            "sample_rate": engine.sample_rate,
+            "weights": engine.weights_hash,
+            "reserve_ms": round(1000.0 * self.reserve, 1),
+            "settings_schema": engine.settings_type.model_json_schema(),
+            "per_session": sorted(engine.settings_type.per_session),
+            "needs_reference": engine.needs_reference,
+        }
+
+    def reserve_for(self, settings: Settings) -> float:
+        """Seconds to reserve for a block of that length."""
+        return self.reserve * max(1.0, settings.block / self.block)
+
+    def load_of(self, settings: Settings) -> float:
+        """Share of a core that a stream is expected to need."""
+        return self.reserve_for(settings) / _MARGIN / settings.block
+
+
+def load_engines(names: Sequence[str]) -> dict[str, Loaded]:
+    """
+    Raises:
+        EngineError: one does not exist or cannot be loaded.
+    """
+    loaded = {}
+    for name in names:
+        engine = load_engine(name)
+        engine.warm_up()
+        voice, settings = _some_voice(engine), engine.settings_type()
+        block = engine.geometry(settings, voice).block / engine.sample_rate
+        loaded[name] = Loaded(engine, block, compute_reserve(engine, voice, settings))
+        _LOG.info("engine %s: %.1f ms reserved for a block of %.0f ms", name, 1e3 * loaded[name].reserve, 1e3 * block)
+    return loaded
+
+
+def _some_voice(engine: Engine) -> Voice:
+    """Any voice: a block costs the same with each."""
+    if not engine.needs_reference:
+        return engine.default_voice()
+    from seedvc_live.media.load import load_audio
+
+    with as_file(files("seedvc_live") / "data" / "reference.flac") as clip:
+        return engine.enroll(load_audio(clip))
+
+
+def pick(engines: Mapping[str, Loaded], name: object) -> Loaded:
+    """
+    Raises:
+        EngineError: the worker has no such engine.
+    """
+    found = engines.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise EngineError(f"engine '{str(name)[:40]}' is not served here; known: {', '.join(engines)}")
+    return found
+
+
+def load_voice(engine: Engine, path: object) -> Voice:
+    """The voice stored at `path`; without one the engine's own.
+
+    Raises:
+        VoiceError: the file is missing or damaged, or the engine needs one.
+        SettingsError: it was made by another engine or other weights.
+    """
+    if path is None:
+        return engine.default_voice()
+    if not isinstance(path, str):
+        raise VoiceError("voice_file must be a path")
+    voice = Voice.load(Path(path))
+    check_voice(engine.name, engine.weights_hash, voice)
+    return voice
