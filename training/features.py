@@ -23,10 +23,14 @@ SPANS = 3
 """References cut from a clip."""
 
 
-def source_features(encoder: Any, samples: np.ndarray) -> dict[str, np.ndarray]:
+def source_features(
+    encoder: Any, samples: np.ndarray, layout: grid.Layout = grid.LAYOUT, block_points: int = BLOCK_POINTS
+) -> dict[str, np.ndarray]:
     """Content, level and bands of a 16 kHz signal, block by block as in a stream."""
-    windows = analysis.cut_windows(samples, BLOCK_POINTS)
-    parts = [analysis.content_and_levels(encoder, windows[i : i + 16]) for i in range(0, len(windows), 16)]
+    windows = analysis.cut_windows(samples, block_points, layout)
+    parts = [
+        analysis.content_and_levels(encoder, windows[i : i + 16], layout=layout) for i in range(0, len(windows), 16)
+    ]
     content, level, bands = (np.concatenate([part[i] for part in parts]) for i in range(3))
     points = len(samples) // grid.ANALYSIS_HOP // 2 * 2
     return {

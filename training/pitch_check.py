@@ -17,21 +17,18 @@ from training import corpus
 
 
 def compare(
-    tracker: object, clips: list[corpus.Clip], context: int, lookahead: int, block: int = 16
+    tracker: object, clips: list[corpus.Clip], layout: grid.Layout, block: int, plain: bool
 ) -> dict[str, float]:
-    """Live tracks of windows with `context` and `lookahead` points against whole-utterance tracks."""
+    """Live tracks of windows against whole-utterance tracks; `plain` leaves out the mirrored end."""
     wrong, points, off, far, both = 0, 0, 0.0, 0, 0
-    left, right = context * grid.ANALYSIS_HOP, lookahead * grid.ANALYSIS_HOP
     for clip in clips:
         _, narrow = corpus.read(clip)
         whole = pitch.track(tracker, narrow[None])
-        windows = analysis.cut_windows(narrow, block)
-        begin = grid.CONTEXT_POINTS * grid.ANALYSIS_HOP
-        end = begin + block * grid.ANALYSIS_HOP
-        live = pitch.track(tracker, np.ascontiguousarray(windows[:, begin - left : end + right]))
+        windows = analysis.cut_windows(narrow, block, layout)
+        live = (pitch.track if plain else pitch.track_window)(tracker, windows)
         for index, (log_f0, confidence) in enumerate(zip(*live, strict=True)):
             at = np.arange(2, block + 2)
-            f, v = pitch.at_points(log_f0, confidence, context + at)
+            f, v = pitch.at_points(log_f0, confidence, layout.context + at)
             g, w = pitch.at_points(whole[0][0], whole[1][0], index * block + at)
             points += len(at)
             wrong += int((v != w).sum())
@@ -47,13 +44,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("corpus"))
     parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--skip", type=int, default=12, help="the first 12 set the tracker's margins")
     options = parser.parse_args()
     tracker = open_session(WEIGHTS / "pitch.onnx")
-    clips = corpus.real(options.corpus)[: options.clips]
-    for context in (24, 40, 80):
-        for lookahead in (4, 8):
-            result = {name: round(value, 4) for name, value in compare(tracker, clips, context, lookahead).items()}
-            print(json.dumps({"context_ms": 10 * context, "lookahead_ms": 10 * lookahead, **result}))
+    clips = corpus.real(options.corpus)[options.skip :][: options.clips]
+    for context, lookahead, block in ((24, 4, 8), (16, 4, 8), (24, 6, 10), (16, 6, 10), (24, 8, 16), (24, 16, 16)):
+        for plain in (True, False):
+            figures = compare(tracker, clips, grid.Layout(context, lookahead), block, plain)
+            sizes = {"context_ms": 10 * context, "block_ms": 10 * block, "lookahead_ms": 10 * lookahead}
+            print(json.dumps({**sizes, "mirrored": not plain} | {name: round(v, 4) for name, v in figures.items()}))
 
 
 if __name__ == "__main__":

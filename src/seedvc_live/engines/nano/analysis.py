@@ -41,7 +41,18 @@ def window_power(samples: Array) -> Array:
     return spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first)
 
 
-def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[Array, Array, Array]:
+def encode(encoder: Any, mel: Array) -> Array:
+    """Content of log-mel windows: (batch, 80, frames) → (batch, frames / 2, 384).
+
+    One window at a time: the network's 8-bit scales follow what is in the batch, and a stream must not hear
+    its neighbours.
+    """
+    return np.concatenate([encoder.run(["content"], {"mel": one[None]})[0] for one in mel])
+
+
+def content_and_levels(
+    encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT
+) -> tuple[Array, Array, Array]:
     """Content, level and bands (as in `Measured`) of the blocks of windows.
 
     Args:
@@ -49,10 +60,10 @@ def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[A
         samples: whole windows at 16 kHz, shape (batch, n).
         before: steps ahead of the block to give as well.
     """
-    n = samples.shape[-1] // grid.ANALYSIS_HOP - grid.CONTEXT_POINTS - grid.LOOKAHEAD_POINTS
+    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
     power = window_power(samples)
-    content = encoder.run(["content"], {"mel": spectrum.whisper_mel(power)})[0]
-    start = grid.CONTEXT_POINTS - 2 * before - grid.FIRST_FRAME
+    content = encode(encoder, spectrum.whisper_mel(power))
+    start = layout.context - 2 * before - grid.FIRST_FRAME
     step = start // 2 + 1
     block_power = power[:, start + 1 : start + 1 + 2 * before + n]
     return (
@@ -62,23 +73,23 @@ def content_and_levels(encoder: Any, samples: Array, before: int = 0) -> tuple[A
     )
 
 
-def measure(encoder: Any, tracker: Any, samples: Array, before: int) -> Measured:
+def measure(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
     """All measurements of the blocks of whole windows at 16 kHz, shape (batch, n)."""
-    n = samples.shape[-1] // grid.ANALYSIS_HOP - grid.CONTEXT_POINTS - grid.LOOKAHEAD_POINTS
-    content, level, bands = content_and_levels(encoder, samples, before)
-    # The tracker sees 176 ms each way; more context only costs time. 8 points are 5 of its frames.
-    ahead = min(grid.CONTEXT_POINTS, 24 + -(-before // 4) * 8)
-    heard = samples[:, (grid.CONTEXT_POINTS - ahead) * grid.ANALYSIS_HOP :]
-    log_f0, confidence = pitch.track(tracker, np.ascontiguousarray(heard))
+    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
+    content, level, bands = content_and_levels(encoder, samples, before, layout)
+    # More context only costs time (docs/models.md). 8 points are 5 of the tracker's frames.
+    ahead = min(layout.context, 16 + -(-before // 4) * 8)
+    heard = samples[:, (layout.context - ahead) * grid.ANALYSIS_HOP :]
+    log_f0, confidence = pitch.track_window(tracker, heard)
     points = ahead + np.arange(-2 * before, n + 2)
     tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
     return Measured(content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
 
 
-def cut_windows(samples: Array, block_points: int) -> Array:
+def cut_windows(samples: Array, block_points: int, layout: grid.Layout = grid.LAYOUT) -> Array:
     """A whole signal at 16 kHz as the windows of a stream: (n,) → (blocks, window), zeros around it."""
     block = block_points * grid.ANALYSIS_HOP
-    left, right = grid.CONTEXT_POINTS * grid.ANALYSIS_HOP, grid.LOOKAHEAD_POINTS * grid.ANALYSIS_HOP
+    left, right = layout.context * grid.ANALYSIS_HOP, layout.lookahead * grid.ANALYSIS_HOP
     blocks = -(-len(samples) // block)
     padded = np.pad(samples, (left, blocks * block - len(samples) + right))
     view = np.lib.stride_tricks.sliding_window_view(padded, left + block + right)[::block]

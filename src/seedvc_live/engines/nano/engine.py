@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import soxr
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedvc_live.audio.pcm import Pcm, Samples
 from seedvc_live.engines.base import Block, Engine, Geometry, Settings, Voice, Window
@@ -33,6 +33,7 @@ from seedvc_live.engines.nano import (
     synthesis,
 )
 from seedvc_live.engines.nano.colour import Colour
+from seedvc_live.engines.nano.profiles import DEFAULT, PROFILES, Name
 from seedvc_live.engines.nano.speaker import embed
 from seedvc_live.engines.nano.statistics import Statistics
 from seedvc_live.engines.reference import check_reference
@@ -52,14 +53,42 @@ _CEILING = np.float32(5.0)
 _MATCHED = slice(frames.BOTTLENECK, frames.BOTTLENECK + synthesis.BANDS)
 
 
-class NanoSettings(Settings):
-    """Settings of the nano engine."""
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
-    block: float = Field(default=0.16, ge=0.08, le=0.5, description="block length in seconds, whole 20 ms")
+
+class NanoSettings(Settings):
+    """Settings of the nano engine. `block` is the profile's unless it is given."""
+
+    per_session: ClassVar[frozenset[str]] = frozenset({"block", "profile"})
+
+    profile: Name = Field(default=DEFAULT, description="how much of the future is waited for, against delay")
+    # No default in the schema: a form that sent it back would override the profile's.
+    block: float = Field(
+        default=PROFILES[DEFAULT].block,
+        ge=0.04,
+        le=0.5,
+        description="block length in seconds, whole 20 ms; the profile's if not given",
+        json_schema_extra=_without_default,
+    )
     pitch_shift: float = Field(default=0.0, ge=-24.0, le=24.0, description="semitones added to the output's pitch")
     match_register: bool = Field(
         default=True, description="move the pitch to the target's register; off keeps the source's pitch"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _block_of_profile(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("block") is None:
+            # An unknown profile is the field's to complain about.
+            chosen = PROFILES.get(values.get("profile", DEFAULT), PROFILES[DEFAULT])
+            return {**values, "block": chosen.block}
+        return values
+
+    @property
+    def layout(self) -> grid.Layout:
+        """Context and lookahead of a session's windows."""
+        return PROFILES[self.profile].layout
 
 
 class NanoEngine(Engine):
@@ -92,11 +121,12 @@ class NanoEngine(Engine):
         return self._hash
 
     def geometry(self, settings: Settings, voice: Voice) -> Geometry:
-        """0.8 s of context, the block in whole 20 ms, 80 ms of lookahead; blocks join as they are."""
+        """The profile's context and lookahead, the block in whole 20 ms; blocks join as they are."""
+        layout = _own(settings).layout
         return Geometry(
-            left_context=grid.CONTEXT_POINTS * grid.HOP,
+            left_context=layout.context * grid.HOP,
             block=max(1, round(settings.block * grid.RATE / grid.STEP)) * grid.STEP,
-            lookahead=grid.LOOKAHEAD_POINTS * grid.HOP,
+            lookahead=layout.lookahead * grid.HOP,
         )
 
     def enroll(self, reference_clip: Pcm) -> Voice:
@@ -130,7 +160,7 @@ class NanoEngine(Engine):
             EngineError: a window is not of its geometry's size.
         """
         # One network call needs windows of one length; a cold window takes more steps than others.
-        groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        groups: dict[tuple[int, grid.Layout, bool], list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
             if window.voice.engine != self.name or window.voice.weights != self._hash:
                 raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
@@ -138,7 +168,7 @@ class NanoEngine(Engine):
             if window.samples.shape != (expected,):
                 # The content encoder has positions for a window, not for an utterance.
                 raise EngineError(f"a window has shape {window.samples.shape}, its geometry says ({expected},)")
-            groups[len(window.samples), window.state is None].append(index)
+            groups[expected, _own(window.settings).layout, window.state is None].append(index)
         blocks: dict[int, Block] = {}
         for indices in groups.values():
             blocks.update(zip(indices, self._convert([windows[i] for i in indices]), strict=True))
@@ -146,8 +176,9 @@ class NanoEngine(Engine):
 
     def _convert(self, windows: Sequence[Window]) -> list[Block]:
         samples = np.stack([_cleaned(window.samples) for window in windows])
+        layout = _own(windows[0].settings).layout
         before = _BEFORE if windows[0].state is None else 0
-        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before)
+        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before, layout)
         jobs = [
             _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
             for i, window in enumerate(windows)
@@ -174,7 +205,7 @@ class _Job:
 
     def __init__(self, constants: reference.Constants, window: Window, measured: analysis.Measured) -> None:
         self.window, state = window, window.state
-        settings = window.settings
+        settings = _own(window.settings)
         tensors = window.voice.tensors
         register = tensors["register"]
         content, self.level, bands = measured.content, measured.level, measured.bands
@@ -228,7 +259,8 @@ class _Job:
         colour = colour.heard(envelopes, level, voiced, speech)
         envelopes = np.minimum(envelopes + colour.gain() + frames.gate(level)[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
-        warm = steps - (len(self.window.samples) - _OUTSIDE) // grid.STEP
+        layout = _own(self.window.settings).layout
+        warm = steps - layout.block_points(len(self.window.samples) // grid.HOP) // 2
         start = self.window.start - warm * grid.STEP
         noise = excitation.noise(self.window.seed, start - start % 4, len(pulses))
         samples, tail = synthesis.synthesise(
@@ -249,15 +281,16 @@ class _Job:
         return Block(self.window.start, np.clip(samples[warm * grid.STEP :], -1, 1), state)
 
 
-_OUTSIDE = (grid.CONTEXT_POINTS + grid.LOOKAHEAD_POINTS) * grid.HOP
-"""Samples of a window that are not its block's."""
+def _own(settings: Settings) -> NanoSettings:
+    """The settings as nano's own; a mistake of the program, not of its user, if they are not."""
+    assert isinstance(settings, NanoSettings)
+    return settings
 
 
 def _to_register(
-    statistics: Statistics, constants: reference.Constants, log_f0: Array, register: Array, settings: Settings
+    statistics: Statistics, constants: reference.Constants, log_f0: Array, register: Array, settings: NanoSettings
 ) -> Array:
     """Source log F0 moved to the target's register, and by the pitch shift."""
-    assert isinstance(settings, NanoSettings)
     shift = settings.pitch_shift * np.log(2) / 12
     if settings.match_register:
         mean, spread = statistics.register(constants["register"])

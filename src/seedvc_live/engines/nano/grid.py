@@ -7,6 +7,8 @@ A block starts at an even point.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 RATE = 24000
 """Output rate, Hz."""
 HOP = 240
@@ -17,9 +19,30 @@ ANALYSIS_RATE = 16000
 """Rate of the encoders and of the pitch tracker, Hz."""
 ANALYSIS_HOP = 160
 """Analysis samples between points."""
-CONTEXT_POINTS = 80
-"""Points of a window before its block (0.8 s)."""
-LOOKAHEAD_POINTS = 8
-"""Points of a window after its block (80 ms)."""
 FIRST_FRAME = 2
 """Point of a window's first spectrum frame: the first even one whose 25 ms lie inside the window."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a window holds besides its block, in points: even numbers, so that steps stay on the grid.
+
+    Attributes:
+        context: before the block.
+        lookahead: after the block.
+    """
+
+    context: int = 80
+    lookahead: int = 8
+
+    def __post_init__(self) -> None:
+        if self.context % 2 or self.lookahead % 2 or self.context < FIRST_FRAME + 2 or self.lookahead < 2:
+            raise ValueError(f"no such layout: {self}")
+
+    def block_points(self, points: int) -> int:
+        """Points of the block in a window of so many points."""
+        return points - self.context - self.lookahead
+
+
+LAYOUT = Layout()
+"""In which references are heard, whatever the stream's own layout is."""

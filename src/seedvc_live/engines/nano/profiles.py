@@ -1,0 +1,30 @@
+"""Geometries to choose from: how much of the future is waited for, against delay and cost.
+
+More lookahead lets the content encoder hear a sound to its end; a longer block spreads the cost of a window
+over more audio. Figures are in docs/models.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seedvc_live.engines.nano.grid import Layout
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named geometry: the block in seconds, unless the session sets another, and what lies around it."""
+
+    block: float
+    layout: Layout
+
+
+Name = Literal["low-latency", "balanced", "quality"]
+
+PROFILES: dict[Name, Profile] = {
+    "low-latency": Profile(0.08, Layout(80, 4)),
+    "balanced": Profile(0.1, Layout(80, 6)),
+    "quality": Profile(0.16, Layout(80, 16)),
+}
+DEFAULT: Name = "balanced"
