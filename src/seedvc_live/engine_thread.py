@@ -15,6 +15,7 @@ from seedvc_live.live.scheduler import Entry, Scheduler
 from seedvc_live.live.stream import Job
 
 _LONGEST_SLEEP = 0.1
+_LEAST_RESERVE = 0.005
 
 
 @dataclass(frozen=True)
@@ -171,15 +172,24 @@ class EngineThread:
         client.fail(error)
 
 
-def compute_reserve(engine: Engine, voice: Voice, settings: Settings) -> float:
-    """Seconds to reserve for converting one block, measured: half as much again as the slowest of ten."""
+def block_seconds(engine: Engine, voice: Voice, settings: Settings) -> list[float]:
+    """What converting a block takes, measured ten times, in seconds."""
     geometry = engine.geometry(settings, voice)
     noise = np.random.default_rng(0).normal(0.0, 0.05, geometry.window).astype(np.float32)
-    state, slowest = None, 0.0
+    state, seconds = None, []
     for turn in range(12):
         window = Window(turn * geometry.block, noise, voice, settings, 0, state)
         begin = time.perf_counter()
         state = engine.convert([window])[0].state
-        if turn >= 2:  # the first calls also allocate
-            slowest = max(slowest, time.perf_counter() - begin)
-    return max(0.005, 1.5 * slowest)
+        seconds.append(time.perf_counter() - begin)
+    return seconds[2:]  # the first calls also allocate
+
+
+def compute_reserve(engine: Engine, voice: Voice, settings: Settings) -> float:
+    """Seconds to reserve for converting one block: half as much again as the slowest of ten."""
+    return reserve_for(block_seconds(engine, voice, settings))
+
+
+def reserve_for(measured: Sequence[float]) -> float:
+    """Seconds to reserve for a block, from measured ones."""
+    return max(_LEAST_RESERVE, 1.5 * max(measured))

@@ -49,7 +49,17 @@ class Candidate:
             ip = ipaddress.ip_address(self.address)
         except ValueError:
             return False
-        return not (ip.is_multicast or ip.is_unspecified or self.address == "255.255.255.255")
+        # A link-local IPv6 address means nothing without its interface.
+        local = ip.version == 6 and ip.is_link_local
+        return not (ip.is_multicast or ip.is_unspecified or local or self.address == "255.255.255.255")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine itself that would be sent to."""
+        try:
+            return ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            return False
 
     def text(self) -> str:
         """As an attribute's text, "candidate:…", with nothing that was not understood."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import randbits
 from typing import Any
 
@@ -65,7 +65,9 @@ class Peer:
     def __init__(
         self, offer: Offer, policy: PeerPolicy, rate: int, on_state: Callable[[], None] = lambda: None
     ) -> None:
-        self.offer = offer
+        # A stranger has no business on this machine's loopback, unless the policy says that it may.
+        reached = tuple(candidate for candidate in offer.candidates if policy.ice.loopback or not candidate.loopback)
+        self.offer = replace(offer, candidates=reached)
         self.policy = policy
         self.inband_fec = policy.inband_fec and offer.inband_fec
         self.state = "new"
@@ -76,6 +78,7 @@ class Peer:
         self._candidates = 0
         self._closed = False
         self._closing = threading.Lock()
+        self._negotiating = threading.Lock()
         self._webrtc = make("webrtcbin", bundle_policy="max-bundle", latency=policy.latency_ms)
         if policy.ice.relay_only:
             self._webrtc.set_property("ice-transport-policy", GstWebRTC.WebRTCICETransportPolicy.RELAY)
@@ -102,8 +105,13 @@ class Peer:
         """Answer the offer, with all candidates gathered. Blocks for up to some seconds.
 
         Raises:
-            NegotiationError: GStreamer refused it, or did not answer in time.
+            NegotiationError: GStreamer refused it or did not answer in time, or `close` was called meanwhile.
         """
+        with self._negotiating:
+            self._check()
+            return self._negotiated()
+
+    def _negotiated(self) -> str:
         if self._pipeline.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
             raise NegotiationError("GStreamer could not start the WebRTC pipeline")
         result, message = GstSdp.SDPMessage.new_from_text(self.offer.text())
@@ -112,11 +120,14 @@ class Peer:
         kind = GstWebRTC.WebRTCSDPType
         offer = GstWebRTC.WebRTCSessionDescription.new(kind.OFFER, message)
         self._do("set-remote-description", offer)
-        reply = self._do("create-answer", None)
+        # The answer lives in the promise's reply: the promise is kept until it has been used.
+        promise = self._do("create-answer", None)
+        reply = promise.get_reply()
         answer = reply.get_value("answer") if reply is not None else None
         if answer is None:
             raise NegotiationError("GStreamer gave no answer to the offer")
         self._do("set-local-description", answer)
+        del answer, reply, promise
         deadline = time.monotonic() + _GATHER_TIMEOUT
         complete = GstWebRTC.WebRTCICEGatheringState.COMPLETE
         # GStreamer before 1.28 may never say complete: then what has been gathered is used.
@@ -136,7 +147,7 @@ class Peer:
         Raises:
             NegotiationError: it has sent more than any real peer does.
         """
-        if not candidate.usable:
+        if not candidate.usable or (candidate.loopback and not self.policy.ice.loopback):
             return
         self._candidates += 1
         if self._candidates > MAX_CANDIDATES:
@@ -171,6 +182,9 @@ class Peer:
                 self._webrtc.disconnect(handler)
             self._handlers.clear()
         self.sink.open = False
+        # It looks whether the peer was closed several times a second.
+        if self._negotiating.acquire(timeout=2 * _STEP_TIMEOUT):
+            self._negotiating.release()
         self.source.stop()
         self.sink.abort()
         self._pipeline.set_state(Gst.State.NULL)
@@ -181,7 +195,7 @@ class Peer:
     # -- inside ------------------------------------------------------------------------------------
 
     def _do(self, action: str, argument: Any) -> Any:
-        """Emit a webrtcbin action and wait for its promise's reply."""
+        """Emit a webrtcbin action; its promise, replied to."""
         done = threading.Event()
         promise = Gst.Promise.new_with_change_func(lambda *_: done.set())
         self._webrtc.emit(action, argument, promise)
@@ -195,7 +209,7 @@ class Peer:
         if reply is not None and reply.has_field("error"):
             error = reply.get_value("error")
             raise NegotiationError(f"GStreamer refused the offer ({action}): {' '.join(str(error.message).split())}")
-        return reply
+        return promise
 
     def _check(self) -> None:
         if self._closed:

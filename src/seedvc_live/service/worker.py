@@ -168,7 +168,7 @@ class Worker:
             loop = asyncio.get_running_loop()
             # A session that came later yields to those before it (theirs are the earlier deadlines), so it
             # needs time for their blocks too.
-            reserve = loaded.reserve_for(wanted) + level * loaded.reserve_for(wanted) / 3.0
+            reserve = loaded.reserve_for(wanted) + level * loaded.usual_for(wanted)
 
             def changed() -> None:
                 with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -189,9 +189,11 @@ class Worker:
             new = made = await self._in_thread(make)
             self._sessions[session] = new
             loop.call_later(session_policy.negotiation_timeout, self._deadline, session, new)
-            answer = await self._in_thread(new.negotiate)
-            if self._sessions.get(session) is not new:
-                raise GoneError("the session was closed while it was negotiated")
+            try:
+                answer = await self._in_thread(new.negotiate)
+            finally:
+                if self._sessions.get(session) is not new:
+                    raise GoneError("the session was closed while it was negotiated")
         except BaseException:
             if made is None:
                 self._forget(session)

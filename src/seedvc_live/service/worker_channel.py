@@ -40,7 +40,10 @@ class Channel:
         while True:
             try:
                 line = await self._reader.readline()
-            except (ConnectionError, ValueError) as error:
+            except ValueError:
+                _LOG.error("a request is longer than %d bytes", MAX_LINE)
+                continue
+            except ConnectionError as error:
                 _LOG.error("the line to the control process is broken: %s", error)
                 return
             if not line:

@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from seedvc_live.engine_thread import compute_reserve
+from seedvc_live.engine_thread import block_seconds, reserve_for
 from seedvc_live.engines.base import Engine, Settings, Voice
 from seedvc_live.engines.registry import load_engine
 from seedvc_live.errors import EngineError, VoiceError
 from seedvc_live.session import check_voice
 
 _LOG = logging.getLogger(__name__)
-
-_MARGIN = 1.5
-"""How much `compute_reserve` adds to the slowest block it has seen."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,13 @@ class Loaded:
     Attributes:
         block: seconds of a block by default.
         reserve: seconds to reserve for such a block.
+        usual: seconds that such a block usually takes.
     """
 
     engine: Engine
     block: float
     reserve: float
+    usual: float
 
     def describe(self) -> dict[str, Any]:
         """For `hello`."""
@@ -48,11 +48,19 @@ class Loaded:
 
     def reserve_for(self, settings: Settings) -> float:
         """Seconds to reserve for a block of that length."""
-        return self.reserve * max(1.0, settings.block / self.block)
+        return self.reserve * self._longer(settings)
+
+    def usual_for(self, settings: Settings) -> float:
+        """Seconds that a block of that length usually takes."""
+        return self.usual * self._longer(settings)
 
     def load_of(self, settings: Settings) -> float:
         """Share of a core that a stream is expected to need."""
-        return self.reserve_for(settings) / _MARGIN / settings.block
+        return self.usual_for(settings) / settings.block
+
+    def _longer(self, settings: Settings) -> float:
+        # A shorter block hardly costs less: its context is the same.
+        return max(1.0, settings.block / self.block)
 
 
 def load_engines(names: Sequence[str]) -> dict[str, Loaded]:
@@ -66,7 +74,8 @@ def load_engines(names: Sequence[str]) -> dict[str, Loaded]:
         engine.warm_up()
         voice, settings = _some_voice(engine), engine.settings_type()
         block = engine.geometry(settings, voice).block / engine.sample_rate
-        loaded[name] = Loaded(engine, block, compute_reserve(engine, voice, settings))
+        measured = block_seconds(engine, voice, settings)
+        loaded[name] = Loaded(engine, block, reserve_for(measured), median(measured))
         _LOG.info("engine %s: %.1f ms reserved for a block of %.0f ms", name, 1e3 * loaded[name].reserve, 1e3 * block)
     return loaded
 

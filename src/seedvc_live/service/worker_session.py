@@ -118,6 +118,7 @@ class WorkerSession:
         self._thread = threading.Thread(target=self._run, name=f"session {session_id[:8]}", daemon=True)
         self._recent: deque[float] = deque(maxlen=_RECENT_BLOCKS)
         self._losses: deque[tuple[float, int, int]] = deque()
+        self._ending, self._ended = threading.Lock(), False
         self._heard = self.begin
         self._packets = 0
 
@@ -128,12 +129,16 @@ class WorkerSession:
             NegotiationError: see `Peer.negotiate`.
         """
         answer = self.peer.negotiate()
-        self._thread.start()
+        with self._ending:
+            if not self._ended:
+                self._thread.start()
         return answer
 
     def close(self) -> None:
         """End everything. Blocks for up to some tenths of a second."""
         self.live.cancel()
+        with self._ending:
+            self._ended = True
         if self._thread.ident is not None:
             self._thread.join()
         self.peer.close()
