@@ -31,7 +31,9 @@ async def test_a_rebound_name_is_refused_everywhere(tmp_path, path) -> None:
         await problem(response, 421, "wrong-host")
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "file://", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "file://", "http://[::1", "127.0.0.1"]
+)
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "OPTIONS"])
 @asynctest
 async def test_pages_of_other_sites_are_refused(tmp_path, origin, method) -> None:

@@ -81,7 +81,8 @@ class Worker:
             raise RefusedError("bad-sdp", "no audio section", None)
         if script == "full" or len(self.sessions) >= self.capacity:
             raise RefusedError("full", "no room", None)
-        if "block" in message["settings"] and message["settings"]["block"] > 2:
+        block = message["settings"].get("block", 0.1)
+        if not isinstance(block, int | float) or not 0.01 <= block <= 2:
             raise RefusedError("settings", "block is out of range", "block")
         settings = self.sessions[message["session"]] = {"block": 0.02, **message["settings"]}
         return {"sdp": "answer", "delay": DELAY, "settings": settings}
@@ -135,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--control-fd", type=int)
     parser.add_argument("--capacity", type=int)
+    parser.add_argument("--log-level")
     parser.add_argument("--engine", action="append")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

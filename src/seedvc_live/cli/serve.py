@@ -102,6 +102,7 @@ def make_config(options: dict[str, Any]) -> ServeConfig:
         relay_only=options["relay_only"],
         negotiation_timeout=options["negotiation_timeout"],
         media_timeout=options["media_timeout"],
+        log_level=options["log_level"],
     )
 
 

@@ -133,15 +133,15 @@ async def events(request: web.Request) -> web.StreamResponse:
         require_token(request, service.config.token)
     session = _session(request)
     subscription = session.listeners.add()
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
     try:
         # What a listener that comes later has missed.
         state = {"state": session.state, "reason": "", "message": ""}
         subscription.offer("state", state)
         if (stats := session.public_stats()) is not None:
             subscription.offer("stats", stats)
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
         await response.prepare(request)
         while True:
             try:
@@ -152,6 +152,9 @@ async def events(request: web.Request) -> web.StreamResponse:
             if event is None:
                 return response
             await response.write(sse(*event))
+    except ConnectionError:
+        # The listener has gone.
+        return response
     finally:
         session.listeners.remove(subscription)
 

@@ -50,6 +50,7 @@ class ServeConfig:
         relay_only: media goes through TURN, never directly.
         negotiation_timeout, media_timeout: seconds until a session that does not connect, or that no media
             reaches, is closed.
+        log_level: of the workers.
         worker_command: the worker's command line, without the options control adds.
     """
 
@@ -73,6 +74,7 @@ class ServeConfig:
     relay_only: bool = False
     negotiation_timeout: float = 15.0
     media_timeout: float = 10.0
+    log_level: str = "info"
     worker_command: tuple[str, ...] = (sys.executable, "-m", "seedvc_live.service.worker")
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 MAX_LINE = 256 * 1024
 HELLO_SECONDS = 180.0
 _GRACE_SECONDS = 5.0
+_LEVELS = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 
 Event = dict[str, Any]
 
@@ -217,4 +218,6 @@ class WorkerHandle:
                 return
             text = line.decode(errors="replace").rstrip()
             self.last_words.append(text)
-            _LOG.info("worker %d: %s", self.number, text)
+            level, _, rest = text.partition(" ")
+            known = _LEVELS.get(level)
+            _LOG.log(known or logging.INFO, "worker %d: %s", self.number, rest if known else text)

@@ -54,6 +54,8 @@ class WorkerPool:
         self._draining: list[WorkerHandle] = []
         self._starting: set[WorkerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Workers measure how long they need for a block when they start: one at a time, or they measure each other.
+        self._one_at_a_time = asyncio.Lock()
         self._closing = False
         self._was_ready = False
         self.engines: dict[str, Any] = {}
@@ -148,7 +150,9 @@ class WorkerPool:
         self._starting.add(handle)
         begin = time.monotonic()
         try:
-            await handle.start(self._command())
+            async with self._one_at_a_time:
+                begin = time.monotonic()
+                await handle.start(self._command())
         except WorkerError as error:
             if error.kind != "lost":
                 _LOG.error("worker %d: %s", handle.number, error)
@@ -196,6 +200,7 @@ class WorkerPool:
 
     def _command(self) -> list[str]:
         command = [*self._config.worker_command, "--capacity", str(self._config.capacity)]
+        command += ["--log-level", self._config.log_level]
         for engine in self._config.engines:
             command += ["--engine", engine]
         return command

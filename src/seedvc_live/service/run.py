@@ -57,7 +57,7 @@ async def serve(config: ServeConfig, listening: Callable[[str], None]) -> None:
     for number in numbers:
         loop.add_signal_handler(number, stop.set)
     app = make_app(config)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(app, access_log=None, logger=_http_log(), shutdown_timeout=_SHUTDOWN_SECONDS)
     try:
         # Listening first: where that fails, no worker has been started in vain.
         sockets = await _bind(config)
@@ -79,6 +79,20 @@ async def serve(config: ServeConfig, listening: Callable[[str], None]) -> None:
             await runner.cleanup()
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's own log of requests that are no HTTP: anybody can send them, so a line each, and no traceback."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1]:
+            record.msg, record.args = "not HTTP: %s", (type(record.exc_info[1]).__name__,)
+            record.exc_info = record.exc_text = None
+        return True
+
+    logger = logging.getLogger("seedvc_live.service.http")
+    logger.addFilter(shorten)
+    return logger
 
 
 async def _bind(config: ServeConfig) -> list[socket.socket]:

@@ -106,7 +106,10 @@ class Gate:
 
     def same_origin(self, origin: str, host: str) -> bool:
         """Whether the page comes from this server. The scheme may differ: a proxy may speak TLS for us."""
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
     @web.middleware
