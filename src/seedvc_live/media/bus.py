@@ -84,6 +84,7 @@ class BusWatch:
     def close(self) -> None:
         """Drop what is left, so that no message keeps an element alive."""
         self._bus.set_flushing(True)
+        self._pipeline = None
 
     def _handle(self, message: Any) -> None:
         kind = message.type

@@ -191,6 +191,9 @@ class Peer:
         self.bus.close()
         self.state = "closed"
         self._webrtc = self._rtpbin = self._pipeline = None
+        # Sessions outlive their peer in many hands; descriptors and threads of GStreamer must not.
+        self.source.release()
+        self.sink.release()
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -23,12 +23,12 @@ class PeerSource(OpusSource):
 
     def __init__(self, pipeline: Any, bus: BusWatch, rate: int, inband_fec: bool) -> None:
         super().__init__(_LABEL, rate, 1, inband_fec)
-        self._elements = self._decoding()
+        self._elements: list[Any] = self._decoding()
         for element in self._elements:
             pipeline.add(element)
         link(*self._elements)
         self._peer_bus = bus
-        self.inlet = self._elements[0].get_static_pad("sink")
+        self.inlet: Any = self._elements[0].get_static_pad("sink")
         """Where the ordered packets go in."""
 
     def attach(self, pad: Any, jitter: Any) -> bool:
@@ -39,6 +39,12 @@ class PeerSource(OpusSource):
         self._observe(self.inlet)
         pad.link(self.inlet)
         return True
+
+    def release(self) -> None:
+        """Let go of the elements; counters stay readable."""
+        self._forget()
+        self._elements.clear()
+        self.inlet = None
 
     def _open(self) -> None:
         self._bus = self._peer_bus
@@ -64,9 +70,8 @@ class PeerSink(OpusSink):
         """
         super().__init__(_LABEL, rate, 1, options, paced=False, reanchor_seconds=0.5)
         chain = self._encoding()
-        self._ready = Pusher(_LABEL, chain, self._raw_caps(), is_live=True, into=(pipeline, bus))
+        self._ready: Pusher | None = Pusher(_LABEL, chain, self._raw_caps(), is_live=True, into=(pipeline, bus))
         chain[-1].get_static_pad("src").link(outlet)
-        self._payloader = chain[-2]
         self.open = False
         """Whether the peer can hear."""
         self._primed = False
@@ -92,6 +97,10 @@ class PeerSink(OpusSink):
     def finish(self, timeout: float = 10.0) -> None:
         """Nothing to finalise: what was written has been sent."""
         self.abort()
+
+    def release(self) -> None:
+        """Let go of the elements."""
+        self._ready = self._encoder = None
 
     def set_expected_loss(self, percent: int) -> None:
         """Lay the in-band FEC out for so much loss; 0 turns it off."""

@@ -24,9 +24,9 @@ def feedback(rtpbin: Any) -> Feedback | None:
     session = rtpbin.emit("get-internal-session", 0)
     if session is None:
         return None
-    for source in session.get_property("stats").get_value("source-stats"):
-        internal, known = (source.get_value(name) for name in ("internal", "have-rb"))
-        if internal or not known:
+    stats = session.get_property("stats")  # kept: what it holds lives no longer than it
+    for source in stats.get_value("source-stats"):
+        if not source.has_field("have-rb") or not source.get_value("have-rb") or source.get_value("internal"):
             continue
         # A fixed-point number of 8 bits, and one of 16.16 bits.
         trip = source.get_value("rb-round-trip") / 65536.0

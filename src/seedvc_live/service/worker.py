@@ -80,6 +80,7 @@ class Worker:
         self._levels: dict[str, int] = {}
         self._connected: set[str] = set()
         self._first_heard: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -188,7 +189,7 @@ class Worker:
             )
             new = made = await self._in_thread(make)
             self._sessions[session] = new
-            loop.call_later(session_policy.negotiation_timeout, self._deadline, session, new)
+            self._timers[session] = loop.call_later(session_policy.negotiation_timeout, self._deadline, session)
             try:
                 answer = await self._in_thread(new.negotiate)
             finally:
@@ -288,6 +289,8 @@ class Worker:
         self._expected.pop(session, None)
         self._connected.discard(session)
         self._first_heard.discard(session)
+        if session in self._timers:
+            self._timers.pop(session).cancel()
 
     def _end(self, session: str, reason: str, message: str) -> None:
         """Free the session's place now, and the rest in a thread."""
@@ -302,8 +305,8 @@ class Worker:
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
 
-    def _deadline(self, session: str, made: WorkerSession) -> None:
-        if self._sessions.get(session) is made and session not in self._connected:
+    def _deadline(self, session: str) -> None:
+        if session not in self._connected:
             self._end(session, "deadline", "no connection in time")
 
     def _changed(self, session: str) -> None:
