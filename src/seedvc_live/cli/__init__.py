@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": "Serve browsers and other WebRTC clients.",
     "voices": "Keep reference clips under an id: add, list, show, remove.",
     "bench": "Measure speed and latency of an engine on this machine.",
+    "latency": "Measure mouth to ear through a running server.",
     "evaluate": "Measure similarity, intelligibility and quality on pairs of recordings.",
     "doctor": "What is installed, what is missing, and the command that installs it.",
 }
