@@ -12,6 +12,7 @@ const SCHEMA = {
     diffusion_steps: { type: "integer", default: 10, minimum: 1, maximum: 100 },
     auto_f0: { type: "boolean", default: true },
     join: { $ref: "#/$defs/Join", default: "none" },
+    width: { type: "number", minimum: 0.04, maximum: 0.5 },
     gain: { anyOf: [{ type: "number", minimum: 0 }, { type: "null" }], default: null },
     tensor: { type: "array" },
   },
@@ -19,7 +20,7 @@ const SCHEMA = {
 const byName = Object.fromEntries(fields(SCHEMA, ["block"]).map((one) => [one.name, one]));
 
 test("what can change while speaking comes first; what no form can hold is left out", () => {
-  assert.deepEqual(Object.keys(byName), ["pitch_shift", "diffusion_steps", "auto_f0", "join", "gain", "block"]);
+  assert.deepEqual(Object.keys(byName), ["pitch_shift", "diffusion_steps", "auto_f0", "join", "width", "gain", "block"]);
   assert.ok(byName.block.perSession && !byName.gain.perSession);
 });
 
@@ -30,6 +31,7 @@ test("each kind of property becomes its kind of field", () => {
   assert.equal(byName.auto_f0.kind, "boolean");
   assert.deepEqual([byName.join.kind, byName.join.choices, byName.join.initial], ["choice", ["none", "sola"], "none"]);
   assert.deepEqual([byName.gain.kind, byName.gain.slider, byName.gain.max], ["number", false, null]);
+  assert.deepEqual([byName.width.slider, byName.width.optional, byName.block.optional], [false, true, false]);
   assert.equal(byName.block.hint, "block length in seconds");
 });
 
@@ -57,6 +59,8 @@ test("values are checked before they are sent", () => {
   assert.equal(parse(byName.diffusion_steps, "2.5").error, "a whole number is needed");
   assert.equal(parse(byName.pitch_shift, "").error, "a number is needed");
   assert.equal(parse(byName.pitch_shift, "nonsense").error, "a number is needed");
+  assert.deepEqual(parse(byName.width, ""), { value: null, error: null });
+  assert.equal(parse(byName.width, "0.9").error, "at most 0.5");
   assert.deepEqual(parse(byName.join, "sola"), { value: "sola", error: null });
   assert.ok(parse(byName.join, "worse").error);
   assert.deepEqual(parse(byName.auto_f0, false), { value: false, error: null });
@@ -64,7 +68,7 @@ test("values are checked before they are sent", () => {
 
 test("only what differs from the defaults and is still valid is sent", () => {
   const known = fields(SCHEMA, ["block"]);
-  const stored = { block: 0.16, pitch_shift: 3, diffusion_steps: 500, gone: 1, auto_f0: false };
+  const stored = { block: 0.16, pitch_shift: 3, diffusion_steps: 500, gone: 1, auto_f0: false, width: null };
   assert.deepEqual(changed(known, stored), { pitch_shift: 3, auto_f0: false });
 });
 

@@ -119,6 +119,7 @@ class _Listener:
     def __init__(self) -> None:
         self.frames: list[tuple[float, int, Samples]] = []
         self._arrived: dict[int, float] = {}
+        self._first: int | None = None
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, track: Any) -> None:
@@ -129,7 +130,10 @@ class _Listener:
         handle = receiver._handle_rtp_packet
 
         async def noting(packet: Any, *rest: Any, **more: Any) -> None:
-            self._arrived[packet.timestamp] = time.monotonic()
+            if self._first is None:
+                self._first = packet.timestamp
+            # A frame's pts counts from the first packet's timestamp, modulo 2^32 as in RTP.
+            self._arrived[(packet.timestamp - self._first) % 2**32] = time.monotonic()
             await handle(packet, *rest, **more)
 
         receiver._handle_rtp_packet = noting

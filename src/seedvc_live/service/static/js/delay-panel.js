@@ -83,7 +83,8 @@ export class DelayPanel {
     const { blocks, late_blocks: late, block_ms: compute } = this.#stats ?? {};
     if (blocks) facts.push(["Late blocks", `${late ?? 0} of ${blocks}`, late / blocks > LATE]);
     if (Number.isFinite(compute)) facts.push(["A block takes", `${compute.toFixed(0)} ms`, false]);
-    if (this.#stats?.overload_step) facts.push(["Overload", `step ${this.#stats.overload_step}`, true]);
+    const step = this.#stats?.overload_step ?? "full";
+    if (step !== "full") facts.push(["Overloaded, heard instead", step, true]);
     const rows = facts.map(([name, value, warn]) =>
       make("div", { className: warn ? "warn" : "" }, make("dt", { textContent: name }), make("dd", { textContent: value })),
     );

@@ -123,6 +123,7 @@ export class EnginePanel extends EventTarget {
     if (field.min !== null) input.min = field.min;
     if (field.max !== null) input.max = field.max;
     input.step = field.slider ? field.step : "any";
+    if (field.optional) input.placeholder = "the engine’s choice";
     input.value = value ?? "";
     return input;
   }

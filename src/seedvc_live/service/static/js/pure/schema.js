@@ -5,7 +5,8 @@
  * @property {string} name
  * @property {string} label
  * @property {"number"|"boolean"|"choice"|"text"} kind
- * @property {boolean} slider a number with both ends, and not too many values between them
+ * @property {boolean} slider a number with both ends and a default
+ * @property {boolean} optional may be left empty: the engine then chooses
  * @property {boolean} whole only whole numbers
  * @property {number|null} min
  * @property {number|null} max
@@ -63,6 +64,7 @@ function field(name, property, perSession) {
     name,
     label: label(name),
     slider: false,
+    optional: property.default === undefined || property.default === null,
     whole: false,
     min: null,
     max: null,
@@ -83,7 +85,7 @@ function field(name, property, perSession) {
   const max = property.maximum ?? property.exclusiveMaximum ?? null;
   const bounded = min !== null && max !== null;
   const step = property.multipleOf ?? (whole ? 1 : bounded ? niceStep(max - min) : 0.01);
-  return { ...common, kind: "number", whole, min, max, step, slider: bounded };
+  return { ...common, kind: "number", whole, min, max, step, slider: bounded && !common.optional };
 }
 
 /** About a hundred steps from end to end, of 1, 2 or 5 times a power of ten. */
@@ -108,7 +110,9 @@ export function parse(of, value) {
     return chosen === undefined ? { value: null, error: `not one of ${of.choices.join(", ")}` } : { value: chosen, error: null };
   }
   if (of.kind === "text") return { value: String(value), error: null };
-  const number = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
+  const empty = value === null || (typeof value === "string" && value.trim() === "");
+  if (empty && of.optional) return { value: null, error: null };
+  const number = empty ? NaN : Number(value);
   if (!Number.isFinite(number)) return { value: null, error: "a number is needed" };
   if (of.whole && !Number.isInteger(number)) return { value: null, error: "a whole number is needed" };
   if (of.min !== null && number < of.min) return { value: null, error: `at least ${of.min}` };

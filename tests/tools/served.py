@@ -1,0 +1,77 @@
+"""A real `seedvc-live serve` in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Served:
+    """A running server: its address, its log, its media workers."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path, url: str) -> None:
+        self.process = process
+        self.log = log
+        self.url = url
+
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(urllib.error.URLError, ConnectionError), self._open("readyz") as answer:
+                if answer.status == 200:
+                    return
+            time.sleep(0.1)
+        raise TimeoutError(self.log.read_text())
+
+    def _open(self, path: str):
+        return urllib.request.urlopen(f"{self.url}/{path}", timeout=5)
+
+    def worker_of_last_session(self) -> int:
+        """Process id of the media worker that took the latest session, as the log tells."""
+        text = self.log.read_text()
+        name = re.findall(r"session opened .*worker=(\S+)", text)[-1]
+        return int(re.findall(rf"worker {name} ready .*pid (\d+)", text)[-1])
+
+
+@contextlib.contextmanager
+def served(folder: Path, *options: str, token: str | None = None) -> Iterator[Served]:
+    """Start it on a free port with its own voices folder, wait until sessions can start, end it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "serve.log"
+    arguments = ["serve", "--port", "0", "--voices", str(folder / "voices"), *options]
+    # SEEDVC_LIVE_TOKEN goes by the environment, as in a deployment.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"SEEDVC_LIVE_TOKEN": token} if token else {})}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seedvc_live", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            text=True,
+            env=environment,
+        )
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first.startswith("listening on "), first + log.read_text()
+            server = Served(process, log, first.split()[-1])
+            server.wait_until_ready()
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
