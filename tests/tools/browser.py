@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,21 +104,16 @@ class Tape:
 
 
 @contextlib.contextmanager
-def chromium(microphone: Path, refuse_microphone: bool = False) -> Iterator[Any]:
+def chromium(driver: Any, microphone: Path, refuse_microphone: bool = False) -> Iterator[Any]:
     """A browser. `refuse_microphone`: nobody answers its question, so the answer is no."""
-    from playwright.sync_api import sync_playwright
-
     switches = launch_arguments(microphone)
     if refuse_microphone:
         switches.remove("--use-fake-ui-for-media-stream")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=find_browser(), args=switches, chromium_sandbox=os.geteuid() != 0
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()
+    browser = driver.chromium.launch(executable_path=find_browser(), args=switches, chromium_sandbox=os.geteuid() != 0)
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 @contextlib.contextmanager
@@ -149,7 +145,15 @@ def start(page: Any) -> None:
     page.wait_for_selector("body[data-state=live]", timeout=40_000)
 
 
+def until(page: Any, condition: str, seconds: float = 40.0) -> None:
+    """Wait until a JavaScript expression is true. Playwright's own way evals, which the page's policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
+        page.wait_for_timeout(50)
+
+
 def wait_for_sound(page: Any) -> float:
     """Until converted sound is heard; ms since the click."""
-    page.wait_for_function("performance.getEntriesByName('seedvc-first-audio').length > 0", timeout=30_000)
+    until(page, "performance.getEntriesByName('seedvc-first-audio').length > 0")
     return float(page.evaluate("performance.getEntriesByName('seedvc-first-audio').at(-1).duration"))

@@ -17,7 +17,7 @@ PAUSE = 2.5
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> dict[str, Path]:
-    """source, reference; deep: the reference lowered, another speaker to any ear; microphone: the source and a pause."""
+    """source, reference; deep: the reference lowered, to any ear someone else; microphone: the source and a pause."""
     folder = tmp_path_factory.mktemp("clips")
     with as_file(files("seedvc_live") / "data") as data:
         source, reference = load_audio(data / "source.flac"), load_audio(data / "reference.flac")
@@ -28,6 +28,15 @@ def clips(tmp_path_factory) -> dict[str, Path]:
     pause = np.zeros(round(PAUSE * source.rate), np.float32)
     write_wav(folder / "microphone.wav", np.concatenate([source.samples, pause]), source.rate)
     return {path.stem: path for path in folder.glob("*.wav")}
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """Playwright; of one module, since no other event loop can run beside its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
