@@ -126,7 +126,8 @@ def envelope(samples: Samples, rate: int) -> npt.NDArray[np.float64]:
     low, high = np.maximum(centres - width // 2, 0), np.minimum(centres + width // 2, len(samples))
     mean = (power[high] - power[low]) / np.maximum(high - low, 1)
     level = 10 * np.log10(mean + 1e-10)
-    return np.maximum(level, level.max(initial=-100.0) - 50)
+    floor = float(level.max(initial=-100.0)) - 50
+    return np.asarray(np.maximum(level, floor), np.float64)
 
 
 def envelope_delay(sent: Samples, heard: Samples, rate: int, longest: float = LONGEST) -> tuple[float, float]:

@@ -61,8 +61,11 @@ export class EnginePanel extends EventTarget {
     this.#fields = engine ? fields(engine.settings, engine.per_session) : [];
     const values = { ...Object.fromEntries(this.#fields.map((one) => [one.name, one.initial])), ...this.settings };
     this.#note(engine);
-    const usable = engine?.available !== false;
-    byId("settings").replaceChildren(...(usable ? this.#fields.map((one) => this.#control(one, values[one.name])) : []));
+    const usable = engine?.available !== false ? this.#fields : [];
+    const controls = (held) => usable.filter(({ perSession }) => perSession === held).map((one) => this.#control(one, values[one.name]));
+    const reconnecting = controls(true);
+    const group = make("fieldset", {}, make("legend", { textContent: "Changing these reconnects" }), ...reconnecting);
+    byId("settings").replaceChildren(...controls(false), ...(reconnecting.length ? [group] : []));
     this.#offerReset();
   }
 
@@ -82,8 +85,7 @@ export class EnginePanel extends EventTarget {
   #control(field, value) {
     const id = `setting-${field.name}`;
     const problem = make("p", { className: "wrong", id: `${id}-problem`, hidden: true });
-    const told = [field.hint, field.perSession ? "changing it reconnects" : ""].map(sentence).join(" ").trim();
-    const hint = make("p", { className: "hint", id: `${id}-hint`, textContent: told });
+    const hint = make("p", { className: "hint", id: `${id}-hint`, textContent: sentence(field.hint) });
     const shown = make("output", { htmlFor: id });
     const input = this.#input(field, value);
     input.id = id;
