@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-import random
 import socket
 import threading
 import time
+
+from tests.tools.loss import Impairment, LossModel
 
 
 class Relay:
@@ -37,12 +38,8 @@ class Relay:
         until: int | None = None,
     ) -> None:
         self.target = ("127.0.0.1", target)
-        self.loss, self.burst, self.duplicate, self.reorder = loss, burst, duplicate, reorder
-        self.delay, self.jitter = delay, jitter
         self.touched = range(protect, 1 << 31 if until is None else until)
-        self.received = self.dropped = self.duplicated = self.reordered = 0
-        self.dropped_at: list[int] = []
-        self._random = random.Random(seed)
+        self._model = LossModel(Impairment(loss, burst, duplicate, reorder, delay, jitter), seed)
         self._in = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._in.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._in.bind(("127.0.0.1", 0))
@@ -62,9 +59,29 @@ class Relay:
         self._in.close()
         self._out.close()
 
+    @property
+    def received(self) -> int:
+        return self._model.received
+
+    @property
+    def dropped(self) -> int:
+        return self._model.dropped
+
+    @property
+    def duplicated(self) -> int:
+        return self._model.duplicated
+
+    @property
+    def reordered(self) -> int:
+        return self._model.reordered
+
+    @property
+    def dropped_at(self) -> list[int]:
+        return self._model.dropped_at
+
     def _run(self) -> None:
         waiting: list[tuple[float, int, bytes]] = []
-        order = losing = 0
+        order = 0
         while not self._stop.is_set() or waiting:
             while waiting and waiting[0][0] <= time.monotonic():
                 self._out.sendto(heapq.heappop(waiting)[2], self.target)
@@ -72,25 +89,6 @@ class Relay:
                 packet = self._in.recv(65536)
             except TimeoutError:
                 continue
-            index = self.received
-            self.received += 1
-            # Draw always, so that a packet's fate does not depend on its neighbours'.
-            lost, twice, late, spread = (self._random.random() for _ in range(4))
-            if index in self.touched and losing == 0 and lost < self.loss / self.burst:
-                losing = self.burst
-            if losing:
-                losing -= 1
-                self.dropped += 1
-                self.dropped_at.append(index)
-                continue
-            when = time.monotonic() + self.delay + spread * self.jitter
-            if index in self.touched and late < self.reorder:
-                when += 0.03
-                self.reordered += 1
-            copies = 1
-            if index in self.touched and twice < self.duplicate:
-                copies = 2
-                self.duplicated += 1
-            for _ in range(copies):
+            for wait in self._model.fate(touch=self._model.received in self.touched):
                 order += 1
-                heapq.heappush(waiting, (when, order, packet))
+                heapq.heappush(waiting, (time.monotonic() + wait, order, packet))
