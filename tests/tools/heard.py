@@ -67,19 +67,58 @@ class Heard:
             said: what was said, repeated, 48 kHz.
             first, last: between which times of the monotonic clock.
         """
-        size = round(window * RATE)
+        return self._delays(self.samples, said, RATE, first, last, window)
+
+    def delays_by_envelope(self, said: np.ndarray, first: float, last: float, window: float = 5.0) -> np.ndarray:
+        """The same for a converted voice, whose waveform is another: by the loudness, to some milliseconds."""
+        return self._delays(_envelope(self.samples), _envelope(said), _ENVELOPE_RATE, first, last, window)
+
+    def _delays(
+        self, heard: np.ndarray, said: np.ndarray, rate: int, first: float, last: float, window: float
+    ) -> np.ndarray:
+        size, reach = round(window * rate), round(_LONGEST_DELAY * rate)
+        begin, end = (max(0, self.sample_at(when)) * rate // RATE for when in (first, last))
         found = []
-        for at in range(max(0, self.sample_at(first)), min(len(self.samples), self.sample_at(last)) - size + 1, size):
-            part = self.samples[at : at + size]
-            now = self.time_of(at) - self.begin
-            # Between 0 and 1.5 s before: that much is searched.
-            start = round((now - 1.5) * RATE)
-            span = np.take(said, np.arange(start, start + size + round(1.5 * RATE)), mode="wrap")
-            length = 1 << (len(span) + size).bit_length()
-            cross = np.fft.irfft(np.fft.rfft(span, length) * np.conj(np.fft.rfft(part, length)), length)
-            scores = cross[: len(span) - size + 1]
+        for at in range(begin, min(len(heard), end) - size + 1, size // 2):
+            part = heard[at : at + size]
+            now = self.time_of(at * RATE / rate) - self.begin
+            start = round((now - _LONGEST_DELAY) * rate)
+            span = np.take(said, np.arange(start, start + size + reach), mode="wrap")
+            scores = _similarity(span, part)
             best = int(np.argmax(scores))
-            energy = np.linalg.norm(span[best : best + size]) * np.linalg.norm(part)
-            if energy > 0 and scores[best] / energy > 0.3:
-                found.append(1.5 - best / RATE)
+            if scores[best] > 0.4:
+                found.append(now - (start + best + _peak(scores, best)) / rate)
         return np.array(found)
+
+
+_LONGEST_DELAY = 1.5
+_ENVELOPE_RATE = 200
+
+
+def _envelope(samples: np.ndarray) -> np.ndarray:
+    """Loudness, dB above a floor, 200 times a second: power in overlapping Hann windows of 20 ms."""
+    hop = RATE // _ENVELOPE_RATE
+    window = np.hanning(4 * hop)
+    power = np.convolve(samples.astype(np.float64) ** 2, window / window.sum(), "same")[hop // 2 :: hop]
+    return np.log10(power + 1e-6) + 6.0
+
+
+def _similarity(span: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Correlation coefficient of `part` with each stretch of `span`."""
+    size = len(part)
+    length = 1 << (len(span) + size).bit_length()
+    centred = part - part.mean()
+    cross = np.fft.irfft(np.fft.rfft(span, length) * np.conj(np.fft.rfft(centred, length)), length)
+    sums, squares = (np.concatenate([[0.0], np.cumsum(span.astype(np.float64) ** power)]) for power in (1, 2))
+    variance = squares[size:] - squares[:-size] - (sums[size:] - sums[:-size]) ** 2 / size
+    scale = np.sqrt(np.maximum(variance, 0)) * np.linalg.norm(centred)
+    return cross[: len(variance)] / np.maximum(scale, 1e-9)
+
+
+def _peak(scores: np.ndarray, best: int) -> float:
+    """Where between samples the maximum is, by the parabola through it and its neighbours."""
+    if not 0 < best < len(scores) - 1:
+        return 0.0
+    left, middle, right = scores[best - 1 : best + 2]
+    bend = left - 2 * middle + right
+    return float(0.5 * (left - right) / bend) if bend < 0 else 0.0

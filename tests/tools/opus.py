@@ -8,6 +8,7 @@ import ctypes.util
 import numpy as np
 
 RATE = 48_000
+_STEP = RATE * 25 // 10_000  # the shortest frame
 _LONGEST = RATE * 120 // 1000
 
 
@@ -64,18 +65,17 @@ def decode_packets(sequence: np.ndarray, stamps: np.ndarray, payloads: list[byte
     first = int(stamps[order[0]])
     parts: list[np.ndarray] = []
     length = lost = 0
+    frame = int(np.median(np.diff(stamps[order]))) // _STEP * _STEP or 960
     for index in order:
         missing = int(stamps[index]) - first - length
         if missing < 0:  # a double
             continue
-        frame = 960
-        while missing > 0:
-            step = min(frame, missing)
-            last = step == missing
-            parts.append(decoder.correct(payloads[index], step) if last else decoder.conceal(step))
-            length += step
-            lost += step
-            missing -= step
+        for left in range(missing // frame, 0, -1):
+            parts.append(decoder.correct(payloads[index], frame) if left == 1 else decoder.conceal(frame))
+            lost += frame
+        # Less than a frame is no loss: the sender's media time jumped.
+        parts.append(np.zeros(missing % frame, dtype=np.float32))
+        length += missing
         parts.append(decoder.decode(payloads[index]))
         length += len(parts[-1])
     return np.concatenate(parts), lost

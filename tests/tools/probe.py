@@ -115,6 +115,11 @@ class Probe:
                 raise TimeoutError(f"no packet came; the connection is {self.connection.connectionState}")
             await asyncio.sleep(0.02)
 
+    @property
+    def begin(self) -> float | None:
+        """When the first sample was said, seconds of the monotonic clock."""
+        return self._speaker.begin
+
     async def about(self) -> dict[str, Any]:
         """The session as the server shows it."""
         async with self._http.get(f"/api/sessions/{self.session['id']}") as response:
@@ -171,7 +176,7 @@ async def _main(options: argparse.Namespace) -> None:
         probe = Probe(http, encode(samples), relay=options.relay, loopback=options.loopback)
         try:
             await probe.open(**request, settings=json.loads(options.settings))
-            print(json.dumps({"connected": time.monotonic()}), flush=True)
+            print(json.dumps({"begin": probe.begin}), flush=True)
             await asyncio.sleep(options.seconds)
             about = await probe.about()
             about.pop("sdp", None)
