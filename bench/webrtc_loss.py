@@ -25,6 +25,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from tests.tools.loss_run import LossRun, run_loss, server_behind  # noqa: E402
+from tests.tools.namespaces import BadNetwork, available  # noqa: E402
+
 from seedvc_live import machine  # noqa: E402
 from seedvc_live.audio.pcm import Pcm  # noqa: E402
 from seedvc_live.evaluate import models  # noqa: E402
@@ -32,8 +35,6 @@ from seedvc_live.evaluate.intelligibility import Errors, word_errors  # noqa: E4
 from seedvc_live.evaluate.pairs import read_pairs  # noqa: E402
 from seedvc_live.evaluate.recognise import Recogniser  # noqa: E402
 from seedvc_live.media.load import load_audio  # noqa: E402
-from tests.tools.loss_run import LossRun, run_loss, server_behind  # noqa: E402
-from tests.tools.namespaces import BadNetwork, available  # noqa: E402
 
 RATE = 48_000
 PAUSE, EDGE, PAD = 0.6, 14.0, 0.15

@@ -16,6 +16,7 @@
     │   ├── InputError       a source is missing, unreadable, empty or not audio
     │   ├── OutputError      a sink cannot be opened or written
     │   └── NegotiationError a WebRTC connection could not be set up
+    │       └── NoAddressError   this machine has no address to offer for it
     ├── SdpError             a session description from outside is not acceptable
     ├── SessionError         a running conversion failed
     └── ServerError          the server cannot run, or one of its processes failed
@@ -125,6 +126,10 @@ class OutputError(MediaError):
 
 class NegotiationError(MediaError):
     """A WebRTC connection could not be set up."""
+
+
+class NoAddressError(NegotiationError):
+    """This machine has no address for media to offer: no network, or no relay where only that may be used."""
 
 
 class SdpError(SeedVCLiveError, ValueError):

@@ -11,7 +11,7 @@ from typing import Any
 
 import gi
 
-from ..errors import NegotiationError
+from ..errors import NegotiationError, NoAddressError
 from .bus import BusWatch, failure
 from .candidates import Candidate
 from .elements import Gst, make, new_pipeline
@@ -106,6 +106,7 @@ class Peer:
 
         Raises:
             NegotiationError: GStreamer refused it or did not answer in time, or `close` was called meanwhile.
+            NoAddressError: there is no network, or no relay where only that may be used.
         """
         with self._negotiating:
             self._check()
@@ -136,7 +137,11 @@ class Peer:
             time.sleep(0.005)
         local = read_local(self._webrtc.get_property("local-description").sdp.as_text())
         if not local.candidates:
-            raise NegotiationError("this server found no network address to offer")
+            raise NoAddressError(
+                "the TURN server gives this server no relay: check its address and the secret they share"
+                if self.policy.ice.relay_only
+                else "this server found no network address to offer"
+            )
         if self.policy.ice.public_ip is not None:
             local = local.with_candidates(with_public_address(local.candidates, self.policy.ice.public_ip))
         return answer_text(self.offer, local, session_id=randbits(62), ptime=self.policy.frame_ms, fec=self.inband_fec)

@@ -34,8 +34,8 @@ class WorkerError(ServerError):
     """A worker refused or failed a request.
 
     Attributes:
-        kind: `bad-sdp`, `settings`, `per-session`, `voice`, `full`, `engine`, `gone`, `internal`; and, from control's
-            side, `timeout` and `lost`.
+        kind: `bad-sdp`, `no-address`, `settings`, `per-session`, `voice`, `full`, `engine`, `gone`, `internal`; and,
+            from control's side, `timeout` and `lost`.
         field: the setting concerned, or None.
     """
 

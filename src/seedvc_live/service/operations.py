@@ -13,7 +13,15 @@ from seedvc_live.service import api_info, api_sessions, api_voices, schemas
 _JSON = "application/json"
 _BODY = ("bad-request", "timeout", "too-large", "unsupported-media-type", "invalid")
 _WORKER = ("full", "not-ready", "worker-lost", "worker-timeout", "internal")
-_START = ("bad-sdp", "invalid-setting", "voice-needed", "bad-voice", "unknown-engine", "engine-not-installed")
+_START = (
+    "bad-sdp",
+    "no-address",
+    "invalid-setting",
+    "voice-needed",
+    "bad-voice",
+    "unknown-engine",
+    "engine-not-installed",
+)
 _CLIP = (
     "reference-silent",
     "reference-no-speech",

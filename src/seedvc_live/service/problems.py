@@ -54,6 +54,7 @@ PROBLEMS: dict[str, Kind] = {
     "not-audio": Kind(422, "The clip is not audio that can be decoded"),
     "too-many": Kind(429, "Too many of these"),
     "internal": Kind(500, "The server failed"),
+    "no-address": Kind(502, "The server has no address for media"),
     "worker-timeout": Kind(504, "The media worker did not answer in time"),
     "full": Kind(503, "All places are taken"),
     "not-ready": Kind(503, "The server is not ready"),

@@ -28,6 +28,7 @@ _RAW = frozenset({"event", "session", "block_seconds", "queue_ms"})
 
 _PROBLEM_OF = {
     "bad-sdp": "bad-sdp",
+    "no-address": "no-address",
     "settings": "invalid-setting",
     "per-session": "per-session-setting",
     "voice": "bad-voice",
