@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from tqdm import tqdm
 
 from seedvc_live.cli.common import engine_options, log_options, make_engine, print_json, set_up_logging
 from seedvc_live.errors import SettingsError
+
+_LOG = logging.getLogger(__name__)
 
 _SYSTEMS = "floor,ceiling,streaming,whole,world,resynthesis"
 
@@ -27,6 +30,7 @@ _SYSTEMS = "floor,ceiling,streaming,whole,world,resynthesis"
 @click.option("--systems", default=_SYSTEMS, show_default=True, help="What to measure.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the recognisers; no network is used.")
 @click.option("--language", default="en", show_default=True, help="Language of the speech.")
+@click.option("--fresh", is_flag=True, help="Judge every clip again, also those these judges have judged before.")
 @click.option("--examples", type=click.IntRange(min=0), default=1, show_default=True, help="Per kind, to listen to.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for JSON, plot and page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -45,6 +49,8 @@ def command(listed: Path, audio: Path, output: Path | None, **options: Any) -> N
     from seedvc_live.evaluate import report, table
     from seedvc_live.evaluate.degrade import CONDITIONS
     from seedvc_live.evaluate.judges import Judges
+    from seedvc_live.evaluate.memory import Memory
+    from seedvc_live.evaluate.models import cache_folder
     from seedvc_live.evaluate.pairs import read_pairs, take
     from seedvc_live.evaluate.run import SYSTEMS, Evaluation, Plan
     from seedvc_live.evaluate.summary import summarise
@@ -57,7 +63,8 @@ def command(listed: Path, audio: Path, output: Path | None, **options: Any) -> N
     chosen = take(read_pairs(listed), options["limit"])
     engine, settings = make_engine(options)
     with contextlib.closing(engine):
-        judges = Judges(options["models"], options["language"])
+        memory = Memory(None if options["fresh"] else cache_folder() / "judged")
+        judges = Judges(options["models"], options["language"], memory)
         engine.warm_up()
         plan = Plan(chosen, audio, conditions, systems, options["seed"], options["examples"])
         evaluation = Evaluation(plan, engine, settings, judges)
@@ -66,6 +73,7 @@ def command(listed: Path, audio: Path, output: Path | None, **options: Any) -> N
 
             def progress(done: int, total: int) -> None:
                 bar.update(done - bar.n)
+                _LOG.info("%d of %d pairs, %.0f s", done, total, time.monotonic() - begin)
 
             outcome = evaluation.run(progress)
         live = evaluation.geometry_ms()

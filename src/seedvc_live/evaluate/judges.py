@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seedvc_live.audio.pcm import Pcm
+from seedvc_live.evaluate.extras import versions
 from seedvc_live.evaluate.intelligibility import Errors, character_errors, word_errors
+from seedvc_live.evaluate.memory import Memory
 from seedvc_live.evaluate.models import MODELS, obtain
 from seedvc_live.evaluate.pitch import Contour, PitchTracker, correlation, voicing_agreement
 from seedvc_live.evaluate.quality import Dnsmos
@@ -64,26 +70,42 @@ class Judges:
     Args:
         models: folder of the recognisers; None means the cache, filled over the network if need be.
         language: of the speech, as Whisper names it.
+        memory: verdicts to recall; none are kept by default.
 
     Raises:
         MissingPackageError, ModelFileError: a judge is not installed.
     """
 
-    def __init__(self, models: Path | None = None, language: str = "en") -> None:
+    def __init__(self, models: Path | None = None, language: str = "en", memory: Memory | None = None) -> None:
         self.language = language
+        self._memory = memory or Memory(None)
+        installed = versions()
         self.recognisers = {name: Recogniser(name, obtain(name, models)) for name in MODELS}
         encoders: tuple[SpeakerEncoder, ...] = (Resemblyzer(), Campplus())
         self.encoders = {encoder.name: encoder for encoder in encoders}
         self._dnsmos = Dnsmos()
         self.pitch = PitchTracker()
+        runtime = f"faster-whisper {installed['faster_whisper']} ctranslate2 {installed['ctranslate2']}"
+        self._identity = {
+            **{name: f"whisper {name} {MODELS[name].sha256} {language} {runtime}" for name in MODELS},
+            "resemblyzer": f"resemblyzer {installed['resemblyzer']} torch {installed['torch']}",
+            "campplus": f"campplus {Campplus.weights_hash()}",
+            "dnsmos": f"dnsmos {installed['speechmos']}",
+        }
 
     def voices(self, clip: Pcm) -> dict[str, Embedding]:
         """Speaker encoder → embedding."""
-        return {name: encoder.embed(clip) for name, encoder in self.encoders.items()}
+        return {
+            name: np.array(self._recall(name, clip, partial(_as_list, encoder)), np.float32)
+            for name, encoder in self.encoders.items()
+        }
 
     def hear(self, clip: Pcm) -> dict[str, str]:
         """Recogniser → transcription."""
-        return {name: recogniser.transcribe(clip, self.language) for name, recogniser in self.recognisers.items()}
+        return {
+            name: self._recall(name, clip, partial(recogniser.transcribe, language=self.language))
+            for name, recogniser in self.recognisers.items()
+        }
 
     def original(self, clip: Pcm) -> Original:
         """Measure a clean source."""
@@ -107,7 +129,7 @@ class Judges:
             labels: condition, system, source, reference, kind.
             heard: transcriptions of the clip where they are known already.
         """
-        quality = self._dnsmos.score(clip)
+        quality = self._recall("dnsmos", clip, lambda heard: asdict(self._dnsmos.score(heard)))
         words, characters, contour = {}, {}, None
         if original is not None:
             heard = self.hear(clip) if heard is None else heard
@@ -120,8 +142,16 @@ class Judges:
             words=words,
             characters=characters,
             heard=heard or {},
-            dnsmos={"overall": quality.overall, "signal": quality.signal, "background": quality.background},
+            dnsmos={name: quality[name] for name in ("overall", "signal", "background")},
             pitch_correlation=correlation(original.contour, contour) if original and contour else None,
             voicing_agreement=voicing_agreement(original.contour, contour) if original and contour else None,
             real_time_factor=real_time_factor,
         )
+
+    def _recall(self, judge: str, clip: Pcm, make: Callable[[Pcm], Any]) -> Any:
+        return self._memory.recall(self._identity[judge], clip, make)
+
+
+def _as_list(encoder: SpeakerEncoder, clip: Pcm) -> list[float]:
+    values: list[float] = encoder.embed(clip).tolist()
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,6 +72,13 @@ class Campplus:
         from seedvc_live.engines.nano.networks import WEIGHTS, open_session
 
         self._session = open_session(WEIGHTS / "speaker.onnx")
+
+    @staticmethod
+    def weights_hash() -> str:
+        """SHA-256 of the network."""
+        from seedvc_live.engines.nano.networks import WEIGHTS
+
+        return hashlib.sha256((WEIGHTS / "speaker.onnx").read_bytes()).hexdigest()
 
     def embed(self, clip: Pcm) -> Embedding:
         """Shape (192,)."""
