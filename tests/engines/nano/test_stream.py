@@ -24,7 +24,7 @@ def test_geometry_is_kept(engine: NanoEngine, voice: Voice, low: Pcm, block: flo
     settings = NanoSettings(block=block)
     geometry = engine.geometry(settings, voice)
     assert geometry.block % grid.STEP == 0
-    assert geometry.algorithmic_latency <= round((block + 0.06) * RATE)
+    assert geometry.algorithmic_latency <= round((block + 0.08) * RATE)
     out, _ = run(engine, voice, low.samples[: RATE + 77], settings)
     assert out.dtype == np.float32
     assert len(out) == RATE + 77

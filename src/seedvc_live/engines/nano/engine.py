@@ -19,7 +19,7 @@ import soxr
 from pydantic import Field, model_validator
 
 from seedvc_live.audio.pcm import Pcm, Samples
-from seedvc_live.engines.base import Block, Engine, Geometry, Settings, Voice, Window
+from seedvc_live.engines.base import Block, Engine, Geometry, Settings, State, Voice, Window
 from seedvc_live.engines.nano import (
     analysis,
     envelope,
@@ -46,6 +46,10 @@ HISTORY = 22
 _WARM = 2
 """Steps synthesised ahead of a cold block, so that it starts in full."""
 _BEFORE = HISTORY + _WARM
+WHOLE_LAYOUT = grid.Layout(100, 100)
+"""Of the windows of whole utterances."""
+WHOLE_STEPS = 1300
+"""Longest block of a whole utterance (26 s): the encoder has positions for 30 s."""
 _LOUDEST = 4.0
 """Input is clipped here: far above full scale, far below what overflows."""
 _CEILING = np.float32(5.0)
@@ -162,21 +166,48 @@ class NanoEngine(Engine):
         # One network call needs windows of one length; a cold window takes more steps than others.
         groups: dict[tuple[int, grid.Layout, bool], list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
-            if window.voice.engine != self.name or window.voice.weights != self._hash:
-                raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
+            self._check(window.voice)
             expected = self.geometry(window.settings, window.voice).window
             if window.samples.shape != (expected,):
-                # The content encoder has positions for a window, not for an utterance.
                 raise EngineError(f"a window has shape {window.samples.shape}, its geometry says ({expected},)")
             groups[expected, _own(window.settings).layout, window.state is None].append(index)
         blocks: dict[int, Block] = {}
         for indices in groups.values():
-            blocks.update(zip(indices, self._convert([windows[i] for i in indices]), strict=True))
+            chosen = [windows[i] for i in indices]
+            blocks.update(zip(indices, self._convert(chosen, _own(chosen[0].settings).layout), strict=True))
         return [blocks[i] for i in range(len(windows))]
 
-    def _convert(self, windows: Sequence[Window]) -> list[Block]:
+    def convert_whole(self, samples: Samples, voice: Voice, settings: Settings, seed: int = 0) -> Samples:
+        """Convert a whole utterance that is known to its end, shape (n,) → (n,), aligned with it.
+
+        One window for everything up to 26 s, so that the encoder hears it all, and register, loudness, mean content
+        and colour are the utterance's from its first sample on. Longer audio is cut into as few windows as it takes,
+        which join as a stream's blocks do.
+
+        Raises:
+            VoiceError: the voice was made by another engine or with other weights.
+        """
+        self._check(voice)
+        steps = -(-len(samples) // grid.STEP)
+        pieces = max(1, -(-steps // WHOLE_STEPS))
+        block = -(-steps // pieces) * grid.STEP
+        left, right = WHOLE_LAYOUT.context * grid.HOP, WHOLE_LAYOUT.lookahead * grid.HOP
+        padded = np.pad(samples, (left, pieces * block - len(samples) + right))
+        state: State | None = None
+        out = [np.zeros(0, np.float32)]
+        for start in range(0, pieces * block, block) if steps else ():
+            window = Window(start, padded[start : start + left + block + right], voice, settings, seed, state)
+            done = self._convert([window], WHOLE_LAYOUT)[0]
+            state = done.state
+            out.append(done.samples)
+        return np.concatenate(out)[: len(samples)]
+
+    def _check(self, voice: Voice) -> None:
+        if voice.engine != self.name or voice.weights != self._hash:
+            raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
+
+    def _convert(self, windows: Sequence[Window], layout: grid.Layout) -> list[Block]:
         samples = np.stack([_cleaned(window.samples) for window in windows])
-        layout = _own(windows[0].settings).layout
         before = _BEFORE if windows[0].state is None else 0
         measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before, layout)
         jobs = [
@@ -259,8 +290,7 @@ class _Job:
         colour = colour.heard(envelopes, level, voiced, speech)
         envelopes = np.minimum(envelopes + colour.gain() + frames.gate(level)[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
-        layout = _own(self.window.settings).layout
-        warm = steps - layout.block_points(len(self.window.samples) // grid.HOP) // 2
+        warm = _WARM if self.window.state is None else 0
         start = self.window.start - warm * grid.STEP
         noise = excitation.noise(self.window.seed, start - start % 4, len(pulses))
         samples, tail = synthesis.synthesise(
