@@ -53,7 +53,7 @@ def turn_server(folder: Path, secret: str) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + 30
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"turnserver did not start: {(folder / 'turn.log').read_text()[-1000:]}")
             time.sleep(0.05)
@@ -72,7 +72,7 @@ def installed() -> bool:
     return shutil.which("turnserver") is not None
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     """Whether it answers a STUN binding request (RFC 8489) over UDP."""
     request = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
