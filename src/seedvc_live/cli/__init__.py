@@ -21,6 +21,7 @@ _COMMANDS = {
     "bench": "Measure speed and latency of an engine on this machine.",
     "latency": "Measure mouth to ear through a running server.",
     "evaluate": "Measure similarity, intelligibility and quality on pairs of recordings.",
+    "download": "Fetch the Seed-VC engine's model files.",
     "doctor": "What is installed, what is missing, and the command that installs it.",
 }
 

@@ -27,8 +27,39 @@ _SETTINGS = {
 }
 """Option → name of the engine's setting."""
 
-_OPTIONS = ("model", "model_dir", "checkpoint", "config", "precision", "prompt_cache", "device")
+_OPTIONS = (
+    "model",
+    "model_dir",
+    "revision",
+    "checkpoint",
+    "config",
+    "device",
+    "precision",
+    "prompt_cache",
+    "truncate",
+    "compile",
+    "compat",
+)
 """Options of an engine's constructor."""
+
+
+def model_options(command: F) -> F:
+    """Which model of the Seed-VC engine, and where its files are."""
+    for option in reversed(
+        [
+            click.option("--model", help="Model of the engine: seed-vc has xlsr-tiny, whisper-small, singing-44k."),
+            click.option("--model-dir", help="Folder with the model's files [default: $SEEDVC_LIVE_MODELS] (seed-vc)."),
+            click.option(
+                "--revision",
+                multiple=True,
+                metavar="[REPOSITORY=]REVISION",
+                help="Branch, tag or commit of the model's files, where it is not main (seed-vc).",
+            ),
+            click.option("--config", help="A fine-tuned model's configuration (seed-vc)."),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 def engine_options(command: F) -> F:
@@ -36,13 +67,18 @@ def engine_options(command: F) -> F:
     for option in reversed(
         [
             click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True, help="Engine."),
-            click.option("--model", help="Model of the engine: seed-vc has xlsr-tiny, whisper-small, singing-44k."),
-            click.option("--model-dir", help="Folder with the model's files (seed-vc)."),
+            model_options,
             click.option("--checkpoint", help="A fine-tuned model's checkpoint; with --config (seed-vc)."),
-            click.option("--config", help="A fine-tuned model's configuration (seed-vc)."),
-            click.option("--precision", type=click.Choice(["float32", "bf16"]), help="Of matrix products (seed-vc)."),
+            click.option("--device", help="Device, where the engine has a choice: auto, cpu, cuda (seed-vc)."),
+            click.option(
+                "--precision",
+                type=click.Choice(["float32", "bf16", "fp16"]),
+                help="Of matrix products [default: float32 on a CPU, bf16 or fp16 on a GPU] (seed-vc).",
+            ),
             click.option("--prompt-cache", is_flag=True, default=None, help="Faster, approximate (seed-vc)."),
-            click.option("--device", help="Device, where the engine has a choice (cpu, cuda)."),
+            click.option("--truncate", is_flag=True, default=None, help="Whisper unpadded, approximate (seed-vc)."),
+            click.option("--compile", is_flag=True, default=None, help="torch.compile before starting (seed-vc)."),
+            click.option("--compat", type=click.Choice(["none", "upstream"]), help="The original's framing (seed-vc)."),
             click.option("--steps", type=int, help="Diffusion steps (seed-vc)."),
             click.option("--cfg-rate", type=float, help="Classifier-free guidance (seed-vc)."),
             click.option("--pitch-shift", type=float, help="Semitones, on top of the voice's register."),
@@ -102,17 +138,20 @@ def set_up_logging(level: str, form: str) -> None:
     logger.propagate = False
 
 
-def make_engine(options: dict[str, Any]) -> tuple[Engine, Settings]:
+def make_engine(options: dict[str, Any], clip: bool = False) -> tuple[Engine, Settings]:
     """Load the engine that the options ask for and check its settings.
+
+    Args:
+        options: the command's.
+        clip: start from the engine's defaults for whole clips instead of streams.
 
     Raises:
         EngineError, SettingsError: it does not exist, or does not have such a setting.
     """
-    given = {name: options[name] for name in _OPTIONS if options.get(name) is not None}
+    given = {name: options[name] for name in _OPTIONS if options.get(name) not in (None, ())}
     engine = load_engine(options["engine"], **given)
-    values: dict[str, Any] = {
-        setting: options[option] for option, setting in _SETTINGS.items() if options.get(option) is not None
-    }
+    values: dict[str, Any] = dict(engine.clip_settings) if clip and engine.has_clip_mode else {}
+    values |= {setting: options[option] for option, setting in _SETTINGS.items() if options.get(option) is not None}
     for pair in options.get("pairs", ()):
         name, equals, value = pair.partition("=")
         if not equals:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import click
 
-from seedvc_live.cli.common import print_json
+from seedvc_live.cli.common import model_options, print_json
 from seedvc_live.doctor import as_dict, check_all, healthy
 from seedvc_live.engines.registry import ENGINES
 
 
 @click.command("doctor")
 @click.option("--engine", type=click.Choice(ENGINES), help="Check this engine only.")
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--brief", is_flag=True, help="Print what is missing, and one line if nothing is.")
-def command(engine: str | None, as_json: bool, brief: bool) -> int:
-    """Check the installation. Exit status 1 where something that is required is missing."""
-    checks = check_all(engine)
+def command(
+    engine: str | None,
+    model: str | None,
+    model_dir: str | None,
+    revision: tuple[str, ...],
+    config: str | None,
+    as_json: bool,
+    brief: bool,
+) -> int:
+    """Check the installation. Exit status 1 where something that is required is missing.
+
+    With --engine seed-vc every file of the model is listed, there or missing.
+    """
+    checks = check_all(engine, model, model_dir, revision)
     ok = healthy(checks)
     if as_json:
         print_json(as_dict(checks))

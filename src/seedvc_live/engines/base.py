@@ -8,7 +8,7 @@ a window can be computed anywhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from seedvc_live.audio.pcm import Pcm, Samples
-from seedvc_live.errors import SettingsError, VoiceError
+from seedvc_live.errors import EngineError, SettingsError, VoiceError
 
 State = Mapping[str, npt.NDArray[Any]]
 """What an engine remembers of one stream: small arrays (a few KB in all), opaque to everyone else."""
@@ -194,6 +194,10 @@ class Engine(ABC):
     settings_type: ClassVar[type[Settings]] = Settings
     needs_reference: ClassVar[bool] = True
     """False: `default_voice` works without a reference clip."""
+    has_clip_mode: ClassVar[bool] = False
+    """True: `convert_clip` exists, a mode of its own for whole clips."""
+    clip_settings: ClassVar[Mapping[str, Any]] = {}
+    """Defaults of `convert_clip` where they differ from those of a stream."""
 
     @property
     @abstractmethod
@@ -220,6 +224,24 @@ class Engine(ABC):
     @abstractmethod
     def convert(self, windows: Sequence[Window]) -> list[Block]:
         """Convert a batch, one block per window, in order."""
+
+    def convert_clip(
+        self, source: Pcm, voice: Voice, settings: Settings, *, seed: int = 0, length_adjust: float = 1.0
+    ) -> Iterator[Samples]:
+        """Convert a whole clip in the engine's own way for clips; the parts, put together, are the result.
+
+        Args:
+            source: at any rate.
+            length_adjust: duration of the result over that of the source.
+
+        Raises:
+            EngineError: this engine has streams only, or the clip is too short for it.
+        """
+        raise EngineError(f"engine '{self.name}' has no mode of its own for whole clips")
+
+    def approximations(self, voice: Voice, settings: Settings) -> list[str]:
+        """For each approximation that was opted in, a line with its measured difference from the exact result."""
+        return []
 
     def default_voice(self) -> Voice:
         """The voice of an engine that needs no reference.

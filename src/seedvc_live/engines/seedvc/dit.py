@@ -273,7 +273,8 @@ class DiT(nn.Module):
         h = self.prepend(self.merge(x, condition), condition, row)
         keep_from = tokens + max(0, frames - self.reach)
         out, memory = self.transformer(h, row, self.rotary[: frames + tokens], None, keep_from)
-        return PromptMemory(memory, out, frames)
+        # Compiled on a GPU, the transformer reuses the tensors it returns.
+        return PromptMemory([(k.clone(), v.clone()) for k, v in memory], out, frames)
 
     def velocity_after(self, x: Tensor, condition: Condition, row: StepPlan, memory: PromptMemory) -> Tensor:
         """Velocity of the frames behind a remembered prompt, (B, T, n_mels) → (B, T, n_mels)."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,19 +17,18 @@ from seedvc_live.audio.resample import resample
 from seedvc_live.engines.base import Block, Engine, Geometry, Settings, State, Voice, Window
 from seedvc_live.engines.reference import check_reference
 from seedvc_live.engines.seedvc.cfm import Memories
-from seedvc_live.engines.seedvc.hub import ModelStore, default_folder
-from seedvc_live.engines.seedvc.loader import Networks, load_networks
+from seedvc_live.engines.seedvc.compiled import compile_transformer
+from seedvc_live.engines.seedvc.hub import ModelStore, default_folder, parse_revisions
+from seedvc_live.engines.seedvc.loader import Networks, device_of, load_networks
 from seedvc_live.engines.seedvc.noise import IndexedNoise, Noise
-from seedvc_live.engines.seedvc.presets import preset
+from seedvc_live.engines.seedvc.precision import Precision, product_type
+from seedvc_live.engines.seedvc.presets import SEED_VC, preset
 from seedvc_live.engines.seedvc.prompt import Prompt, encode, frame_index, make_prompt
 from seedvc_live.engines.seedvc.settings import SeedVCSettings
 from seedvc_live.engines.seedvc.sizes import ENCODER_HOP, ENCODER_RATE, StreamSizes, exact_sizes, upstream_sizes
 from seedvc_live.errors import EngineError, SettingsError
 
-Precision = Literal["float32", "bf16"]
 Compat = Literal["none", "upstream"]
-
-_log = logging.getLogger(__name__)
 
 _KEPT_PROMPTS = 64
 _KEPT_MEMORIES = 4
@@ -43,29 +40,31 @@ class SeedVCEngine(Engine):
 
     Args:
         networks: a loaded model (see `load`).
-        precision: "bf16" computes the matrix products in bfloat16; the vocoder stays float32.
+        precision: of the transformer's matrix products (see `precision`); the vocoder stays float32.
         prompt_cache: the prompt attends to itself only, and is computed once per voice. Approximate.
         compat: "upstream" reproduces the original's framing; by default its oddities are mended.
         noise: where random draws come from.
         max_batch: windows that share one pass. By default 1 on a CPU, where one window fills the cores'
             arithmetic units and larger batches were not faster, and 32 elsewhere.
+        compiled: the transformer through torch.compile, with CUDA graphs on a GPU; `warm_up` compiles.
     """
 
     name: ClassVar[str] = "seed-vc"
     settings_type: ClassVar[type[Settings]] = SeedVCSettings
+    has_clip_mode: ClassVar[bool] = True
+    clip_settings: ClassVar[Mapping[str, Any]] = {"prompt_seconds": 25.0}
 
     def __init__(
         self,
         networks: Networks,
         *,
-        precision: Precision = "float32",
+        precision: Precision | None = None,
         prompt_cache: bool = False,
         compat: Compat = "none",
         noise: Noise | None = None,
         max_batch: int | None = None,
+        compiled: bool = False,
     ) -> None:
-        if precision not in ("float32", "bf16"):
-            raise EngineError(f"unknown precision '{precision}'; there are: float32, bf16")
         if compat not in ("none", "upstream"):
             raise EngineError(f"unknown compat '{compat}'; there are: none, upstream")
         self.networks = networks
@@ -74,10 +73,12 @@ class SeedVCEngine(Engine):
         self.noise: Noise = noise or IndexedNoise()
         self.device = networks.flow.estimator.device
         self.max_batch = max_batch or (1 if self.device.type == "cpu" else 32)
-        self.real_time_factor: float | None = None
-        """Compute time over audio time of one stream at the default settings; set by `warm_up`."""
-        if precision == "bf16":
-            networks.flow.lower_precision(torch.bfloat16)
+        kind = product_type(precision, self.device)
+        if kind is not torch.float32:
+            networks.flow.lower_precision(kind)
+        self.compiled = compiled
+        if compiled:
+            compile_transformer(networks.flow.estimator)
         self._prompts: OrderedDict[tuple[int, float], tuple[Voice, Prompt]] = OrderedDict()
         self._memories: OrderedDict[tuple[int, float, int, bool], tuple[Prompt, Memories]] = OrderedDict()
 
@@ -87,31 +88,35 @@ class SeedVCEngine(Engine):
         model: str = "xlsr-tiny",
         *,
         model_dir: Path | str | None = None,
-        revision: str = "main",
+        revision: Iterable[str] = (),
         checkpoint: Path | str | None = None,
         config: Path | str | None = None,
-        device: str = "cpu",
+        device: str = "auto",
         truncate: bool = False,
-        precision: Precision = "float32",
+        precision: Precision | None = None,
         prompt_cache: bool = False,
         compat: Compat = "none",
         max_batch: int | None = None,
+        compile: bool = False,
     ) -> SeedVCEngine:
         """Load a model from a folder. Nothing is downloaded.
 
         Args:
             model: "xlsr-tiny", "whisper-small" or "singing-44k".
             model_dir: the folder; by default `SEEDVC_LIVE_MODELS`, or the user's cache.
-            revision: of the snapshots in a hub cache.
+            revision: of the snapshots in a hub cache: of Plachta/Seed-VC, or as `REPOSITORY=REVISION`.
             checkpoint, config: a fine-tuned model's own files.
-            device: a torch device.
-            truncate: Whisper without padding to 30 s. Approximate.
+            device: a torch device; "auto" is a GPU if there is one.
+            truncate: Whisper without padding to 30 s. Approximate; `approximations` says how much.
+            precision, prompt_cache, compat, max_batch, compile: see the class.
 
         Raises:
-            EngineError: there is no such model.
+            EngineError: there is no such model, device or precision.
             ModelFileError: a file is missing, damaged or of another model.
         """
-        store = ModelStore(Path(model_dir) if model_dir is not None else default_folder(), revision)
+        folder = Path(model_dir) if model_dir is not None else default_folder()
+        store = ModelStore(folder, parse_revisions(revision, SEED_VC))
+        kind = product_type(precision, device_of(device))
         networks = load_networks(
             preset(model),
             store,
@@ -119,8 +124,16 @@ class SeedVCEngine(Engine):
             config_file=None if config is None else Path(config),
             device=device,
             truncate=truncate,
+            encoder_type=None if kind is torch.float32 else kind,
         )
-        return cls(networks, precision=precision, prompt_cache=prompt_cache, compat=compat, max_batch=max_batch)
+        return cls(
+            networks,
+            precision=precision,
+            prompt_cache=prompt_cache,
+            compat=compat,
+            max_batch=max_batch,
+            compiled=compile,
+        )
 
     @property
     def sample_rate(self) -> int:
@@ -148,12 +161,19 @@ class SeedVCEngine(Engine):
 
     def geometry(self, settings: Settings, voice: Voice) -> Geometry:
         own = self._own(settings)
-        if own.pitch_shift and self.networks.pitch is None:
-            raise SettingsError("pitch_shift", "setting 'pitch_shift': only the model 'singing-44k' can shift pitch")
+        self.check_pitch(own)
         try:
             return self.sizes(own).geometry()
         except ValueError as error:
             raise SettingsError("block", f"setting 'block': {error}") from None
+
+    def check_pitch(self, settings: SeedVCSettings) -> None:
+        """
+        Raises:
+            SettingsError: a pitch shift is asked of a model without pitch.
+        """
+        if settings.pitch_shift and self.networks.pitch is None:
+            raise SettingsError("pitch_shift", "setting 'pitch_shift': only the model 'singing-44k' can shift pitch")
 
     @torch.inference_mode()
     def enroll(self, reference: Pcm) -> Voice:
@@ -193,27 +213,35 @@ class SeedVCEngine(Engine):
         for group in groups.values():
             for first in range(0, len(group), self.max_batch):
                 members = group[first : first + self.max_batch]
-                for i, block in zip(members, self._convert([windows[i] for i in members]), strict=True):
+                # Compiled code has fixed shapes: fill up to the next power of two, so that there are few.
+                size = 1 << (len(members) - 1).bit_length() if self.compiled else len(members)
+                filled = [windows[i] for i in members] + [windows[members[-1]]] * (size - len(members))
+                for i, block in zip(members, self._convert(filled), strict=False):
                     blocks[i] = block
         return [blocks[i] for i in range(len(windows))]
 
+    def convert_clip(
+        self, source: Pcm, voice: Voice, settings: Settings, *, seed: int = 0, length_adjust: float = 1.0
+    ) -> Iterator[Samples]:
+        from seedvc_live.engines.seedvc.offline import convert_clip
+
+        return convert_clip(self, source, voice, self._own(settings), seed, length_adjust)
+
+    def approximations(self, voice: Voice, settings: Settings) -> list[str]:
+        from seedvc_live.engines.seedvc.approximation import describe
+
+        return describe(self, voice, self._own(settings))
+
     def warm_up(self) -> None:
-        """Convert two blocks of noise; measures `real_time_factor` and warns where live streams cannot keep up."""
-        rng = np.random.default_rng(0)
-        noise = rng.normal(0, 0.1, self.sample_rate * 4).astype(np.float32)
+        """Convert noise: once, or, compiled, at every batch size there will be."""
+        noise = np.random.default_rng(0).normal(0, 0.1, self.sample_rate * 4).astype(np.float32)
         voice, settings = self.enroll(Pcm(noise, self.sample_rate)), SeedVCSettings()
-        window = self.geometry(settings, voice).window
-        self.convert([Window(0, noise[:window], voice, settings)])
-        begin = time.perf_counter()
-        self.convert([Window(0, noise[:window], voice, settings)])
-        self.real_time_factor = (time.perf_counter() - begin) / settings.block
-        if self.real_time_factor > 1:
-            _log.warning(
-                "engine 'seed-vc' needs %.1f s of computing per second of audio on this %s: too slow for a live "
-                "stream at its default settings; convert files, use a GPU, or the engine 'nano'",
-                self.real_time_factor,
-                self.device.type,
-            )
+        window = Window(0, noise[: self.geometry(settings, voice).window], voice, settings)
+        size = 1
+        while size <= (self.max_batch if self.compiled else 1):
+            for _ in range(2 if self.compiled else 1):  # a CUDA graph is recorded by the second call
+                self.convert([window] * size)
+            size *= 2
 
     def close(self) -> None:
         self._prompts.clear()
@@ -234,10 +262,9 @@ class SeedVCEngine(Engine):
         wave = torch.from_numpy(np.stack(waves)).to(self.device)
         mu = self.content(wave, sizes, settings, prompts)
         first = [self._first_sample(window, sizes) for window in windows]
-        mel = self.generate(mu, prompts, settings, [window.seed for window in windows], first)
-        samples = self.networks.vocoder.synthesise(
-            mel, sizes.out_start, sizes.out_length, self.noise, [window.seed for window in windows], first
-        )
+        seeds = [window.seed for window in windows]
+        mel = self.generate(mu, prompts, settings, seeds, first, self.prompt_cache)
+        samples = self.networks.vocoder.synthesise(mel, sizes.out_start, sizes.out_length, self.noise, seeds, first)
         out = samples.float().cpu().numpy()
         return [
             Block(window.start, np.ascontiguousarray(row), state)
@@ -290,6 +317,7 @@ class SeedVCEngine(Engine):
         settings: Sequence[SeedVCSettings],
         seeds: Sequence[int],
         first: Sequence[int],
+        prompt_cache: bool = False,
     ) -> Tensor:
         """Mel of the source's frames.
 
@@ -297,6 +325,7 @@ class SeedVCEngine(Engine):
             mu: (B, M, content_dim).
             prompts, settings, seeds: one per sample; equal steps, all guided or none.
             first: absolute index of the first sample of each.
+            prompt_cache: prompts of one length, remembered. Approximate.
 
         Returns:
             (B, n_mels, M).
@@ -310,7 +339,7 @@ class SeedVCEngine(Engine):
         ]
         noise = torch.from_numpy(np.stack(drawn)).to(self.device)
         style = torch.stack([prompt.style for prompt in prompts])
-        if self.prompt_cache:
+        if prompt_cache:
             guided = settings[0].cfg_rate > 0
             memories = [
                 self._memory(prompt, s.prompt_seconds, steps, guided)

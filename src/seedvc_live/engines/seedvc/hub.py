@@ -1,4 +1,4 @@
-"""Where model files are: a folder in one of three layouts, or the Hugging Face hub when asked to download.
+"""Where model files are: a folder in one of three layouts.
 
 The sha256 of every downloaded file is recorded in the folder and checked whenever the file is used.
 """
@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from seedvc_live.engines.seedvc.presets import HubFile
-from seedvc_live.errors import EngineError, ModelFileError
+from seedvc_live.errors import ModelFileError
 
 FOLDER_VARIABLE = "SEEDVC_LIVE_MODELS"
 RECORD = "sha256.json"
+MAIN = "main"
 _SHARED_NAMES = frozenset({"config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin"})
 """File names that many repositories use; they are only looked for below the repository's own folder."""
 
@@ -31,12 +33,27 @@ def default_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    digest = hashlib.sha256()
+    """Hex digest of a file; computed once for each content that this process sees."""
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int, inode: int) -> str:
     with path.open("rb") as handle:
+        digest = hashlib.sha256()
         while chunk := handle.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def parse_revisions(given: Iterable[str], own: str) -> dict[str, str]:
+    """Options `REVISION`, for the repository `own`, or `REPOSITORY=REVISION` → repository → revision."""
+    revisions = {}
+    for text in given:
+        repository, _, revision = text.rpartition("=")
+        revisions[repository or own] = revision
+    return revisions
 
 
 @dataclass(frozen=True)
@@ -46,31 +63,41 @@ class ModelStore:
     Attributes:
         folder: holds the files flat, below `REPOSITORY/` or `ORGANISATION/REPOSITORY/`, or in the hub's
             cache layout (`models--ORGANISATION--REPOSITORY/snapshots/…`).
-        revision: of the hub's repositories, when downloading or choosing a snapshot.
+        revisions: repository → branch, tag or commit, where it is not "main".
     """
 
     folder: Path
-    revision: str = "main"
+    revisions: Mapping[str, str] = field(default_factory=dict)
+
+    def revision(self, file: HubFile) -> str:
+        """The revision wanted of the file's repository."""
+        return self.revisions.get(file.repository, MAIN)
 
     def find(self, file: HubFile) -> Path | None:
         """The file's path, or None. Nothing is downloaded."""
         organisation, _, repository = file.repository.rpartition("/")
-        places = [self.folder / organisation / repository, self.folder / repository]
-        if file.name not in _SHARED_NAMES:
-            places.insert(0, self.folder)
-        places += self._snapshots(organisation, repository)
-        for place in places:
-            if (place / file.name).is_file():
-                return place / file.name
+        snapshots = self._snapshots(file)
+        named = [self.folder / organisation / repository, self.folder / repository]
+        for name in (file.name, *file.alternatives):
+            flat = [] if name in _SHARED_NAMES else [self.folder]
+            # A revision asked for is that of the hub's cache; other layouts have none.
+            places = [*snapshots, *flat, *named] if file.repository in self.revisions else [*flat, *named, *snapshots]
+            for place in places:
+                if (place / name).is_file():
+                    return place / name
         return None
 
-    def _snapshots(self, organisation: str, repository: str) -> list[Path]:
-        root = self.folder / f"models--{organisation}--{repository}"
-        reference = root / "refs" / self.revision
+    def cache(self, repository: str) -> Path:
+        """The repository's part of a hub cache in this folder."""
+        return self.folder / f"models--{repository.replace('/', '--')}"
+
+    def _snapshots(self, file: HubFile) -> list[Path]:
+        root, revision = self.cache(file.repository), self.revision(file)
+        reference = root / "refs" / revision
         if reference.is_file():
             return [root / "snapshots" / reference.read_text(encoding="utf-8").strip()]
-        if (root / "snapshots" / self.revision).is_dir():
-            return [root / "snapshots" / self.revision]
+        if (root / "snapshots" / revision).is_dir():
+            return [root / "snapshots" / revision]
         return []
 
     def require(self, file: HubFile) -> Path:
@@ -82,60 +109,43 @@ class ModelStore:
         path = self.find(file)
         if path is None:
             raise ModelFileError(
-                f"model file '{file.name}' of {file.repository} is not in {self.folder}; download it, or give "
-                f"the folder that has it with --model-dir or {FOLDER_VARIABLE}"
+                f"model file '{file.name}' of {file.repository} is not in {self.folder}; fetch it with "
+                f"'seedvc-live download', or give the folder that has it with --model-dir or {FOLDER_VARIABLE}"
             )
-        recorded = self._record().get(f"{file.repository}/{file.name}")
-        if recorded is not None and sha256_of(path) != recorded:
+        self.check(file, path)
+        return path
+
+    def check(self, file: HubFile, path: Path) -> bool:
+        """Compare a file with its recorded sha256; False where none is recorded.
+
+        Raises:
+            ModelFileError: they differ, or the record is damaged.
+        """
+        recorded = self._record().get(self._key(file, path.name))
+        if recorded is None:
+            return False
+        if sha256_of(path) != recorded:
             raise ModelFileError(
                 f"model file {path} has changed since it was downloaded (its sha256 is not {recorded}); "
                 f"delete it and download it again"
             )
-        return path
+        return True
+
+    def remember(self, file: HubFile, path: Path) -> None:
+        """Record a file's sha256, unless one is recorded already."""
+        record = self._record()
+        record.setdefault(self._key(file, path.name), sha256_of(path))
+        partial = self.folder / f"{RECORD}.part"
+        partial.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+        partial.replace(self.folder / RECORD)
 
     def missing(self, files: Iterable[HubFile]) -> list[HubFile]:
         """Those that are not there."""
         return [file for file in files if self.find(file) is None]
 
-    def download(self, files: Iterable[HubFile]) -> list[Path]:
-        """Fetch what is missing from the hub (with a progress bar; an interrupted download resumes).
-
-        Raises:
-            EngineError: huggingface_hub is not installed.
-            ModelFileError: a file cannot be fetched, or differs from what was recorded.
-        """
-        paths = []
-        for file in files:
-            if self.find(file) is None:
-                self._fetch(file)
-            paths.append(self.require(file))
-        return paths
-
-    def _fetch(self, file: HubFile) -> None:
-        try:
-            from huggingface_hub import hf_hub_download
-            from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-        except ImportError:
-            raise EngineError(
-                "downloading models needs huggingface_hub; install it with: pip install 'seedvc-live[seed-vc]'"
-            ) from None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            fetched = Path(
-                hf_hub_download(file.repository, file.name, revision=self.revision, cache_dir=str(self.folder))
-            )
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            reason = (str(error).splitlines() or ["no answer"])[0]
-            raise ModelFileError(f"cannot download '{file.name}' of {file.repository}: {reason}") from None
-        self.remember(file, fetched)
-
-    def remember(self, file: HubFile, path: Path) -> None:
-        """Record a file's sha256, unless one is recorded already."""
-        record = self._record()
-        record.setdefault(f"{file.repository}/{file.name}", sha256_of(path))
-        partial = self.folder / f"{RECORD}.part"
-        partial.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-        partial.replace(self.folder / RECORD)
+    def _key(self, file: HubFile, name: str) -> str:
+        revision = self.revision(file)
+        return f"{file.repository}/{name}" if revision == MAIN else f"{file.repository}@{revision}/{name}"
 
     def _record(self) -> dict[str, str]:
         path = self.folder / RECORD
@@ -144,5 +154,7 @@ class ModelStore:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise ModelFileError(f"the record of checksums is damaged: {path}; delete it") from None
+            record = None
+        if not isinstance(record, dict):
+            raise ModelFileError(f"the record of checksums is damaged: {path}; delete it")
         return {str(name): str(digest) for name, digest in record.items()}

@@ -32,12 +32,13 @@ from seedvc_live.engines.seedvc.presets import (
     HubFile,
     ModelConfig,
     Preset,
+    encoder_files,
     read_config,
 )
 from seedvc_live.engines.seedvc.rmvpe import Rmvpe
 from seedvc_live.engines.seedvc.vocoder import BigVganVocoder, HiftVocoder, Vocoder
 from seedvc_live.engines.seedvc.weightnorm import fold_weight_norm
-from seedvc_live.errors import ModelFileError
+from seedvc_live.errors import EngineError, ModelFileError
 
 _log = logging.getLogger(__name__)
 _PREFIX = "module."
@@ -55,7 +56,24 @@ class Networks:
     encoder: ContentEncoder
     pitch: Rmvpe | None
     weights: str
-    """sha256 over the sha256 of all weight files."""
+    """sha256 over the sha256 of all weight files, the content encoder's included."""
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one.
+
+    Raises:
+        EngineError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EngineError(f"device '{name}' cannot be used here: {reason}") from None
+    return device
 
 
 def read_checkpoint(path: Path) -> Any:
@@ -122,22 +140,6 @@ def fill(module: nn.Module, state: dict[str, Tensor], where: str) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-def files_of(config: ModelConfig, checkpoint: str | None) -> list[HubFile]:
-    """Every file that a model needs."""
-    files = [CAMPPLUS]
-    if checkpoint is not None:
-        files.insert(0, HubFile(SEED_VC, checkpoint))
-    if config.vocoder == "hift":
-        files.append(HIFT)
-    else:
-        files += [HubFile(config.vocoder_name, name) for name in (BIGVGAN_CHECKPOINT, BIGVGAN_CONFIG)]
-    if config.f0_conditioned:
-        files.append(RMVPE)
-    files += [HubFile(config.encoder_name, name) for name in ("config.json", "preprocessor_config.json")]
-    weights = "pytorch_model.bin" if config.encoder == "xlsr" else "model.safetensors"
-    return [*files, HubFile(config.encoder_name, weights)]
-
-
 def load_vocoder(config: ModelConfig, store: ModelStore) -> tuple[Vocoder, Path]:
     """The model's vocoder and its weight file."""
     if config.vocoder == "hift":
@@ -164,12 +166,19 @@ def load_vocoder(config: ModelConfig, store: ModelStore) -> tuple[Vocoder, Path]
 
 def load_encoder(
     config: ModelConfig, store: ModelStore, device: torch.device, dtype: torch.dtype, truncate: bool
-) -> ContentEncoder:
-    """The model's content encoder."""
-    folder = store.require(HubFile(config.encoder_name, "config.json")).parent
+) -> tuple[ContentEncoder, Path]:
+    """The model's content encoder and its weight file."""
+    *settings, weights = encoder_files(config)
+    folder = store.require(settings[0]).parent
+    for file in settings[1:]:
+        if store.find(file) is not None:
+            store.require(file)
+    path = store.require(weights)
+    if path.suffix == ".bin":
+        read_checkpoint(path)  # says what is wrong with it more clearly than transformers
     if config.encoder == "xlsr":
-        return XlsrEncoder(folder, config.encoder_layers, device, dtype)
-    return WhisperEncoder(folder, device, dtype, truncate)
+        return XlsrEncoder(folder, config.encoder_layers, device, dtype), path
+    return WhisperEncoder(folder, device, dtype, truncate), path
 
 
 def load_networks(
@@ -181,6 +190,7 @@ def load_networks(
     device: str = "cpu",
     encoder: ContentEncoder | None = None,
     truncate: bool = False,
+    encoder_type: torch.dtype | None = None,
 ) -> Networks:
     """Load a model.
 
@@ -190,12 +200,16 @@ def load_networks(
         device: a torch device.
         encoder: used instead of the published content encoder.
         truncate: Whisper without padding to 30 s.
+        encoder_type: of the content encoder; by default float32 on a CPU, and float16 elsewhere as in the original.
 
     Raises:
+        EngineError: there is no such device, or nothing to truncate.
         ModelFileError: a file is missing, damaged, or of another model.
     """
+    where = device_of(device)
     if config_file is None:
-        config_file = store.find(HubFile(SEED_VC, preset.config_file))
+        own = HubFile(SEED_VC, preset.config_file)
+        config_file = None if store.find(own) is None else store.require(own)
     config = preset.config if config_file is None else read_config(config_file)
     if config.mel.rate % 50:
         raise ModelFileError(f"a model of {config.mel.rate} Hz cannot stream: the rate must be a multiple of 50")
@@ -219,9 +233,13 @@ def load_networks(
         pitch_path = store.require(RMVPE)
         loaded = fill(Rmvpe(), state_at(read_checkpoint(pitch_path), pitch_path), str(pitch_path))
         assert isinstance(loaded, Rmvpe)
-        pitch, used = loaded.to(device), [*used, pitch_path]
-    where = torch.device(device)
-    kind = torch.float16 if where.type == "cuda" else torch.float32
+        pitch, used = loaded.to(where), [*used, pitch_path]
+    if truncate and config.encoder != "whisper":
+        raise EngineError(f"model '{preset.name}' does not pad its input: there is nothing to truncate")
+    if encoder is None:
+        kind = encoder_type or (torch.float32 if where.type == "cpu" else torch.float16)
+        encoder, encoder_path = load_encoder(config, store, where, kind, truncate)
+        used.append(encoder_path)
     digests = "".join(sha256_of(file) for file in used)
     if isinstance(vocoder, HiftVocoder | BigVganVocoder):
         vocoder.network.to(where)
@@ -231,7 +249,7 @@ def load_networks(
         regulator=regulator.to(where),
         vocoder=vocoder,
         style=load_campplus(style_path).to(where),
-        encoder=encoder or load_encoder(config, store, where, kind, truncate),
+        encoder=encoder,
         pitch=pitch,
         weights=hashlib.sha256(digests.encode()).hexdigest(),
     )

@@ -99,6 +99,7 @@ def convert_clip(
     Raises:
         EngineError: the clip is shorter than a mel frame.
     """
+    engine.check_pitch(settings)
     mel = engine.networks.config.mel
     whole = conditions(engine, source, voice, settings, length_adjust)
     prompt = engine.prompt(voice, settings.prompt_seconds)

@@ -57,10 +57,11 @@ class Preset:
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a hub repository."""
+    """A file of a hub repository; `alternatives` are other names that a local folder may have it under."""
 
     repository: str
     name: str
+    alternatives: tuple[str, ...] = ()
 
 
 SEED_VC = "Plachta/Seed-VC"
@@ -134,6 +135,39 @@ def preset(name: str) -> Preset:
         return PRESETS[name]
     except KeyError:
         raise EngineError(f"no Seed-VC model '{name}'; there are: {', '.join(PRESETS)}") from None
+
+
+def encoder_files(config: ModelConfig) -> list[HubFile]:
+    """The content encoder's files; the last holds the weights."""
+    name = config.encoder_name
+    published, other = ("pytorch_model.bin", "model.safetensors")
+    if config.encoder == "whisper":
+        published, other = other, published
+    return [
+        HubFile(name, "config.json"),
+        HubFile(name, "preprocessor_config.json"),
+        HubFile(name, published, (other,)),
+    ]
+
+
+def files_of(preset: Preset, config: ModelConfig | None = None, checkpoint: bool = True) -> list[HubFile]:
+    """Every file that a model needs, and its published configuration.
+
+    Args:
+        preset: which model.
+        config: a fine-tuned model's own.
+        checkpoint: False leaves out the preset's own checkpoint and configuration.
+    """
+    files = [HubFile(SEED_VC, name) for name in (preset.checkpoint, preset.config_file) if checkpoint]
+    config = config or preset.config
+    files.append(CAMPPLUS)
+    if config.vocoder == "hift":
+        files.append(HIFT)
+    else:
+        files += [HubFile(config.vocoder_name, name) for name in (BIGVGAN_CHECKPOINT, BIGVGAN_CONFIG)]
+    if config.f0_conditioned:
+        files.append(RMVPE)
+    return [*files, *encoder_files(config)]
 
 
 def read_config(path: Path) -> ModelConfig:

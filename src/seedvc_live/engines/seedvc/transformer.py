@@ -153,6 +153,11 @@ def rotary_table(length: int, head_dim: int) -> Tensor:
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
     """Rotate adjacent pairs in float32: (B, T, heads, head_dim), same type back."""
+    if torch.compiler.is_compiling():  # the compiler has no complex arithmetic
+        table = torch.view_as_real(rotary)[:, None]
+        cos, sin = table[..., 0], table[..., 1]
+        even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+        return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).type_as(x)
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * rotary[:, None, :]).flatten(-2).type_as(x)
 
