@@ -75,13 +75,21 @@ class Check:
 
 
 def check_all(
-    engine: str | None = None, model: str | None = None, model_dir: str | None = None, revision: tuple[str, ...] = ()
+    engine: str | None = None,
+    model: str | None = None,
+    model_dir: str | None = None,
+    revision: tuple[str, ...] = (),
+    config: str | None = None,
 ) -> list[Check]:
     """Every check; `engine` None checks all engines that are installed with the package.
 
     Args:
         engine: this one only.
-        model, model_dir, revision: of the engine seed-vc: which model, and where its files are.
+        model, model_dir, revision, config: of the engine seed-vc: which model, and where its files are.
+
+    Raises:
+        EngineError: there is no such model.
+        ModelFileError: the configuration cannot be read.
     """
     checks = [_python(), _gi()]
     if checks[-1].ok:
@@ -90,7 +98,7 @@ def check_all(
             checks += [_elements(use, names) for use, names in USES.items()]
     checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank")]
     if engine in NEEDS_MODELS:
-        return checks + _seed_vc(model or "xlsr-tiny", model_dir, revision)
+        return checks + _seed_vc(model or "xlsr-tiny", model_dir, revision, config)
     checks += [_engine(name) for name in ([engine] if engine else [e for e in ENGINES if e not in NEEDS_MODELS])]
     return checks
 
@@ -174,7 +182,7 @@ def _engine(name: str) -> Check:
         engine.close()
 
 
-def _seed_vc(model: str, model_dir: str | None, revision: tuple[str, ...]) -> list[Check]:
+def _seed_vc(model: str, model_dir: str | None, revision: tuple[str, ...], config: str | None) -> list[Check]:
     """Packages, device and every file of a model. The networks are not loaded: a file counts if it is there."""
     checks = [_module(name, "pip install 'seedvc-live[seed-vc]'") for name in ("torch", "transformers", "yaml")]
     checks.append(_module("huggingface_hub", "pip install 'seedvc-live[seed-vc]'"))
@@ -188,15 +196,17 @@ def _seed_vc(model: str, model_dir: str | None, revision: tuple[str, ...]) -> li
     from seedvc_live.engines.seedvc.inventory import take_stock
 
     words = ["seedvc-live download --model", model, *(f"--revision {r}" for r in revision)]
-    words += ["--model-dir", shlex.quote(model_dir)] if model_dir else []
-    for found in take_stock(model, model_dir, revision):
+    for option, value in (("--model-dir", model_dir), ("--config", config)):
+        words += [option, shlex.quote(value)] if value else []
+    for found in take_stock(model, model_dir, revision, config):
         known = "sha256 as recorded" if found.checked else "no sha256 recorded"
         detail = found.problem or f"{found.path} ({known})"
         checks.append(
             Check(
                 f"{found.file.repository}/{found.file.name}",
                 not found.problem,
-                detail=detail,
+                found.required,
+                detail,
                 remedy=" ".join(words) if found.problem else "",
             )
         )

@@ -182,6 +182,8 @@ def block_seconds(engine: Engine, voice: Voice, settings: Settings) -> list[floa
         begin = time.perf_counter()
         state = engine.convert([window])[0].state
         seconds.append(time.perf_counter() - begin)
+        if turn >= 2 and seconds[-1] > 2 * geometry.block / engine.sample_rate:
+            break  # it does not keep up: no need to know that better
     return seconds[2:]  # the first calls also allocate
 
 

@@ -7,7 +7,8 @@
     │   └── FixedSettingError   a setting cannot change while a session runs
     ├── MissingPackageError  a Python package of an optional extra is not installed
     ├── EngineError          an engine is unknown, cannot be loaded, or failed
-    │   └── ModelFileError   a weight file is missing, damaged or of another version
+    │   ├── ModelFileError   a weight file is missing, damaged or of another version
+    │   └── TooSlowError     an engine cannot keep up with a live stream on this machine
     ├── VoiceError           a reference clip cannot become a voice (silent, too short, …)
     │   ├── ClipRejectedError    an uploaded clip is not fit; its `slug` says which fault
     │   └── VoiceNotFoundError   no stored voice has that id
@@ -57,6 +58,10 @@ class EngineError(SeedVCLiveError):
 
 class ModelFileError(EngineError):
     """A weight file is missing, damaged or of another version."""
+
+
+class TooSlowError(EngineError):
+    """An engine cannot keep up with a live stream on this machine."""
 
 
 class VoiceError(SeedVCLiveError):

@@ -27,7 +27,7 @@ def command(
 
     With --engine seed-vc every file of the model is listed, there or missing.
     """
-    checks = check_all(engine, model, model_dir, revision)
+    checks = check_all(engine, model, model_dir, revision, config)
     ok = healthy(checks)
     if as_json:
         print_json(as_dict(checks))

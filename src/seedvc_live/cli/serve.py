@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from seedvc_live.cli.common import log_options_from, set_up_logging
-from seedvc_live.engines.registry import ENGINES
+from seedvc_live.engines.registry import ENGINES, OPTIONS_VARIABLE
 from seedvc_live.errors import ServerError, SettingsError
 from seedvc_live.service.config import ServeConfig, default_workers
 from seedvc_live.service.ice import Ice, IceUrl
@@ -28,6 +30,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, default=("nano", "passthrough"),
               show_default=True, help="Engine to offer; the first is the default. Repeatable.")  # fmt: skip
+@click.option("--engine-option", "engine_options", multiple=True, metavar="NAME=VALUE",
+              help="Option of the engine seed-vc: model=whisper-small, device=cuda, … Repeatable.")  # fmt: skip
 @click.option("--voices", type=_FILE, help="Folder of voices [default: $SEEDVC_LIVE_VOICES, or the user's data].")
 @click.option("--workers", type=click.IntRange(1, 64), help="Media-worker processes [default: one a core, 2 to 4].")
 @click.option("--capacity", type=click.IntRange(1, 64), default=4, show_default=True, help="Sessions of a worker.")
@@ -62,6 +66,8 @@ def command(**options: Any) -> None:
     """
     set_up_logging(options["log_level"], options["log_format"])
     config = make_config(options)
+    if options["engine_options"]:
+        os.environ[OPTIONS_VARIABLE] = json.dumps(_engine_options(options["engine_options"]))
     from seedvc_live.service.run import serve
 
     def listening(url: str) -> None:
@@ -104,6 +110,16 @@ def make_config(options: dict[str, Any]) -> ServeConfig:
         media_timeout=options["media_timeout"],
         log_level=options["log_level"],
     )
+
+
+def _engine_options(pairs: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError("engine-option", f"--engine-option takes NAME=VALUE, got '{pair}'")
+        options[name] = {"true": True, "false": False}.get(value, value)
+    return options
 
 
 def _secret(value: str | None, path: Path | None, option: str) -> str | None:

@@ -40,6 +40,7 @@ NETWORK_PLAYOUT = 40.0
     show_default=True,
     help="What is heard when this machine is too slow; bypass lets your own voice through.",
 )
+@click.option("--allow-slow", is_flag=True, help="Stream though the engine cannot keep up on this machine.")
 @click.option("--rate", type=click.IntRange(8000, 192_000), help="Output rate in Hz, for files and raw UDP.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output at the end.")
 @log_options
@@ -53,6 +54,7 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
     from seedvc_live.media.open import open_sink, open_source
     from seedvc_live.media.uri import parse_uri
     from seedvc_live.offline import Conversion
+    from seedvc_live.realtime import require_real_time
     from seedvc_live.report import Report
     from seedvc_live.session import LiveSession
 
@@ -66,10 +68,12 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
             raise click.UsageError(f"engine '{engine.name}' needs --reference CLIP")
         voice = make_voice(engine, reference)
         engine.warm_up()
+        reserve = require_real_time(engine, voice, settings, allow_slow=options["allow_slow"])
         depth = options["playout"]
         if depth is None:
             depth = NETWORK_PLAYOUT if where_from.kind in {"rtp", "udp"} else 0.0
         report = Report(engine.name, input_uri, reference, output_uri, model=options["model"])
+        report.warnings += engine.approximations(voice, settings)
         session = LiveSession(
             Conversion(engine, voice, settings, options["seed"]),
             open_source(where_from, engine.sample_rate),
@@ -80,6 +84,7 @@ def command(input_uri: str, output_uri: str, reference: str | None, **options: A
             duration=options["duration"],
             idle_timeout=options["idle_timeout"],
             announced=where_from.kind != "udp",
+            reserve=reserve,
         )
         _LOG.info("%s → %s, latency %.0f ms", input_uri, output_uri, 1000.0 * session.delay.total)
         previous = {

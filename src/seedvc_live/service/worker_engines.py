@@ -14,6 +14,7 @@ from seedvc_live.engine_thread import block_seconds, reserve_for
 from seedvc_live.engines.base import Engine, Settings, Voice
 from seedvc_live.engines.registry import load_engine
 from seedvc_live.errors import EngineError, VoiceError
+from seedvc_live.realtime import judge
 from seedvc_live.session import check_voice
 
 _LOG = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def load_engines(names: Sequence[str]) -> dict[str, Loaded]:
         voice, settings = _some_voice(engine), engine.settings_type()
         block = engine.geometry(settings, voice).block / engine.sample_rate
         measured = block_seconds(engine, voice, settings)
+        judge(name, min(measured) / block, allow_slow=True)
         loaded[name] = Loaded(engine, block, reserve_for(measured), median(measured))
         _LOG.info("engine %s: %.1f ms reserved for a block of %.0f ms", name, 1e3 * loaded[name].reserve, 1e3 * block)
     return loaded

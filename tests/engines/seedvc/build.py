@@ -59,7 +59,7 @@ class HeardStyle(nn.Module):
         return torch.cat([fbank.std(1), fbank.amax(1), fbank.amin(1)[:, :32]], dim=-1) / 8
 
 
-def _small(model: str) -> ModelConfig:
+def small_config(model: str) -> ModelConfig:
     """The preset's structure at a fraction of its size."""
     wavenet = WaveNetConfig(64, layers=3)
     mel = PRESETS[model].config.mel
@@ -102,7 +102,7 @@ def bigvgan_config(mel: MelConfig) -> dict[str, Any]:
 
 def small_networks(model: str) -> Networks:
     """A model of the preset's structure, small enough to run many windows."""
-    config = _small(model)
+    config = small_config(model)
     flow = fill(FlowMatching(config.dit))
     regulator = fill(LengthRegulator(config.regulator))
     vocoder: Any

@@ -206,12 +206,8 @@ def test_refusals() -> None:
         SeedVCEngine(engine.networks, precision="int8")  # type: ignore[arg-type]
 
 
-def test_warming_up_measures_and_warns(caplog: pytest.LogCaptureFixture) -> None:
+def test_warming_up_and_closing_twice() -> None:
     engine = SeedVCEngine(engine_of("xlsr-tiny").networks)
     engine.warm_up()
-    assert engine.real_time_factor is not None
-    assert engine.real_time_factor > 0
-    slow = engine.real_time_factor > 1
-    assert any("too slow for a live stream" in record.message for record in caplog.records) == slow
     engine.close()
     engine.close()

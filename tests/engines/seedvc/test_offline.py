@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.seedvc import offline
+from seedvc_live.engines.seedvc.engine import SeedVCEngine
 from seedvc_live.engines.seedvc.offline import conditions, convert_clip, encode_long, passes
 from seedvc_live.engines.seedvc.prompt import encode
-from seedvc_live.errors import EngineError
+from seedvc_live.errors import EngineError, SettingsError
 
 from .build import small_networks
-from .test_engine import SHORT, engine_of, error, speechlike, voice_of
+from .test_engine import SHORT, engine_of, error, replace_settings, speechlike, voice_of
 
 pytestmark = pytest.mark.torch
 
@@ -51,13 +52,13 @@ def test_a_short_clip_is_one_pass(model: str) -> None:
     parts = list(convert_clip(engine, source, voice, SHORT, seed=5))
     assert len(parts) == 1
     mel = engine.networks.config.mel
-    frames = mel.rate // mel.hop
-    assert parts[0].shape == (frames * mel.hop,)
+    frames = -(-mel.rate // mel.hop)
+    assert parts[0].shape == (mel.rate,)
     mu = conditions(engine, source, voice, SHORT)
     prompt = engine.prompt(voice, SHORT.prompt_seconds)
     generated = engine.generate(mu, [prompt], [SHORT], [5], [0])
     wave = engine.networks.vocoder.synthesise(generated, 0, frames * mel.hop, engine.noise, [5], [0])
-    np.testing.assert_array_equal(parts[0], wave[0].numpy())
+    np.testing.assert_array_equal(parts[0], wave[0].numpy()[: mel.rate])
 
 
 def test_a_long_clip_is_joined_pass_by_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,24 +69,40 @@ def test_a_long_clip_is_joined_pass_by_pass(monkeypatch: pytest.MonkeyPatch) -> 
     hop = engine.networks.config.mel.hop
     prompt = engine.prompt(voice, SHORT.prompt_seconds)
     room = 3 * (22050 // hop) - prompt.frames
-    spans = passes(5 * 22050 // hop, room)
+    spans = passes(-(-5 * 22050 // hop), room)
     assert len(parts) == len(spans) >= 3
     whole = np.concatenate(parts)
-    assert whole.shape == (5 * 22050 // hop * hop,)
+    assert whole.shape == (5 * 22050,)
     mu = conditions(engine, source, voice, SHORT)
     for begin, end in spans:
         generated = engine.generate(mu[:, begin:end], [prompt], [SHORT], [5], [begin * hop])
         count = (end - begin) * hop
         wave = engine.networks.vocoder.synthesise(generated, 0, count, engine.noise, [5], [begin * hop])
-        inner = slice(16 * hop if begin else 0, count - 16 * hop if end < spans[-1][1] else count)
+        inner = slice(16 * hop if begin else 0, count - (16 * hop if end < spans[-1][1] else hop))
         own = whole[begin * hop : end * hop]
         assert error(own[inner], wave[0].numpy()[inner]) <= 1e-6
+
+
+@pytest.mark.parametrize("model", ["xlsr-tiny", "whisper-small", "singing-44k"])
+@pytest.mark.parametrize("samples", [1, 100, 441, 5000])
+def test_as_many_samples_as_the_source_however_short(model: str, samples: int) -> None:
+    engine, voice = engine_of(model), voice_of(model, 1.3)
+    source = Pcm(speechlike(1.0, engine.sample_rate, 4).samples[:samples], engine.sample_rate)
+    assert sum(map(len, convert_clip(engine, source, voice, SHORT))) == samples
 
 
 def test_length_adjust_and_refusal() -> None:
     engine, voice = engine_of("xlsr-tiny"), voice_of("xlsr-tiny", 1.3)
     source = speechlike(0.5, 22050, 4)
     slow = np.concatenate(list(convert_clip(engine, source, voice, SHORT, length_adjust=1.5)))
+    assert len(slow) == round(11025 * 1.5)
+    with pytest.raises(SettingsError, match="pitch_shift"):
+        list(convert_clip(engine, source, voice, replace_settings(SHORT, pitch_shift=2)))
+
+
+def test_upstreams_way_leaves_an_incomplete_frame_out() -> None:
+    engine, voice = SeedVCEngine(engine_of("xlsr-tiny").networks, compat="upstream"), voice_of("xlsr-tiny", 1.3)
+    slow = np.concatenate(list(convert_clip(engine, speechlike(0.5, 22050, 4), voice, SHORT, length_adjust=1.5)))
     assert len(slow) == int(11025 // 256 * 1.5) * 256
     with pytest.raises(EngineError, match="too short"):
         list(convert_clip(engine, Pcm(np.zeros(100, np.float32), 22050), voice, SHORT))

@@ -7,6 +7,7 @@ one level below it, where a partial file can be kept and continued.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,13 @@ def download(
 def _fetch(store: ModelStore, file: HubFile) -> None:
     try:
         from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
     except ImportError:
         raise EngineError(
             "downloading models needs huggingface_hub; install it with: pip install 'seedvc-live[seed-vc]'"
         ) from None
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
         remote = _ask(store, file)
         root = store.cache(file.repository)

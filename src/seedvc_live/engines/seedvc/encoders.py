@@ -35,6 +35,7 @@ def _transformers() -> Any:
         raise EngineError(
             "the content encoder needs transformers; install it with: pip install 'seedvc-live[seed-vc]'"
         ) from None
+    transformers.utils.logging.disable_progress_bar()  # of weights read from a local file
     return transformers
 
 
@@ -47,6 +48,9 @@ def _setting(folder: Path, name: str, default: Any) -> Any:
 
 @contextmanager
 def _clear_errors(folder: Path) -> Iterator[None]:
+    log = _transformers().utils.logging
+    level = log.get_verbosity()
+    log.set_verbosity_error()  # it lists every layer that was cut away; what matters is checked below
     try:
         yield
     except ModelFileError:
@@ -54,6 +58,8 @@ def _clear_errors(folder: Path) -> Iterator[None]:
     except Exception as error:  # whatever transformers, safetensors or torch say of a bad file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFileError(f"cannot load the content encoder from {folder}: {reason}") from None
+    finally:
+        log.set_verbosity(level)
 
 
 def _complete(kind: Any, folder: Path, unused: Collection[str] = (), **options: Any) -> Any:

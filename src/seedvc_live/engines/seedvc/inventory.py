@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedvc_live.engines.seedvc.hub import ModelStore, default_folder, parse_revisions
-from seedvc_live.engines.seedvc.presets import SEED_VC, HubFile, files_of, preset
+from seedvc_live.engines.seedvc.presets import SEED_VC, HubFile, files_of, preset, read_config
 from seedvc_live.errors import ModelFileError
 
 
@@ -26,16 +26,31 @@ class Found:
     checked: bool = False
     problem: str = ""
 
+    @property
+    def required(self) -> bool:
+        """A preset knows its own configuration: the published file only confirms it."""
+        return not self.file.name.endswith(".yml")
 
-def take_stock(model: str, folder: Path | str | None = None, revisions: Iterable[str] = ()) -> list[Found]:
+
+def take_stock(
+    model: str, folder: Path | str | None = None, revisions: Iterable[str] = (), config: Path | str | None = None
+) -> list[Found]:
     """Look for every file of a model, and check those whose sha256 is recorded.
+
+    Args:
+        model: a preset's name.
+        folder: by default `SEEDVC_LIVE_MODELS`, or the user's cache.
+        revisions: see `parse_revisions`.
+        config: a fine-tuned model's own; its checkpoint is not looked for.
 
     Raises:
         EngineError: there is no such model.
+        ModelFileError: the configuration cannot be read.
     """
+    files = files_of(preset(model), None if config is None else read_config(Path(config)), checkpoint=config is None)
     store = ModelStore(Path(folder) if folder else default_folder(), parse_revisions(revisions, SEED_VC))
     found = []
-    for file in files_of(preset(model)):
+    for file in files:
         path = store.find(file)
         if path is None:
             found.append(Found(file, None, problem=f"not in {store.folder}"))

@@ -6,6 +6,7 @@ transformer was trained on; passes overlap and are crossfaded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,12 +21,14 @@ from seedvc_live.engines.seedvc.loader import Networks
 from seedvc_live.engines.seedvc.prompt import encode
 from seedvc_live.engines.seedvc.settings import SeedVCSettings
 from seedvc_live.engines.seedvc.sinc import sinc_resample
-from seedvc_live.engines.seedvc.sizes import ENCODER_RATE, ENCODER_WINDOW, UNITS_PER_SECOND
+from seedvc_live.engines.seedvc.sizes import ENCODER_HOP, ENCODER_RATE, ENCODER_WINDOW, UNITS_PER_SECOND
 from seedvc_live.errors import EngineError
 
 CONTEXT_SECONDS = 30
 PIECE_SECONDS, PIECE_OVERLAP = 30, 5
 OVERLAP_FRAMES = 16
+SHORTEST = 0.1
+"""Seconds that the networks need; a shorter clip is converted with silence behind it."""
 
 
 def encode_long(networks: Networks, wave: Samples, exact: bool = True) -> Tensor:
@@ -41,6 +44,8 @@ def encode_long(networks: Networks, wave: Samples, exact: bool = True) -> Tensor
         samples = wave[begin : begin + piece]
         samples = np.pad(samples, (0, max(0, ENCODER_WINDOW - len(samples))))
         features = encode(networks, torch.from_numpy(np.ascontiguousarray(samples)).to(device)[None], exact)
+        if exact:  # Whisper's last frame is centred on the end of the piece: the next one has it
+            features = features[:, : len(samples) // ENCODER_HOP]
         parts.append(features[:, PIECE_OVERLAP * UNITS_PER_SECOND :] if begin else features)
     return torch.cat(parts, dim=1)
 
@@ -52,11 +57,11 @@ def conditions(
     """Conditions of all mel frames of the converted clip, (1, frames, content_dim).
 
     Raises:
-        EngineError: the clip is shorter than a mel frame.
+        EngineError: there is no frame in it.
     """
     networks, mel = engine.networks, engine.networks.config.mel
     clip = resample(source, mel.rate).samples
-    frames = int(len(clip) // mel.hop * length_adjust)
+    frames = _frames(engine, len(clip), length_adjust)
     if frames < 1:
         raise EngineError(f"the source is too short: {source.seconds:.3f} s, less than one frame")
     wave = sinc_resample(clip, mel.rate, ENCODER_RATE)
@@ -66,6 +71,12 @@ def conditions(
         pitch = networks.pitch.pitch(torch.from_numpy(wave).to(engine.device)[None])[0]
         f0 = torch.from_numpy(shift_pitch(pitch, settings, prompt)).to(engine.device)[None]
     return networks.regulator(encode_long(networks, wave, engine.exact), torch.tensor([frames]), f0)
+
+
+def _frames(engine: SeedVCEngine, samples: int, length_adjust: float) -> int:
+    """Mel frames of the converted clip: all of it is covered; upstream leaves an incomplete frame out."""
+    hop = engine.networks.config.mel.hop
+    return math.ceil(samples * length_adjust / hop) if engine.exact else int(samples // hop * length_adjust)
 
 
 def passes(frames: int, room: int) -> list[tuple[int, int]]:
@@ -94,14 +105,19 @@ def convert_clip(
         length_adjust: duration of the result over that of the source.
 
     Yields:
-        samples at the engine's rate, (n,), in all `frames · hop`.
+        samples at the engine's rate, (n,): in all as many as the source has there, times `length_adjust`;
+        upstream's way, as many whole mel frames as that.
 
     Raises:
-        EngineError: the clip is shorter than a mel frame.
+        EngineError: upstream's way, a clip shorter than a mel frame.
+        SettingsError: a pitch shift is asked of a model without pitch.
     """
     engine.check_pitch(settings)
     mel = engine.networks.config.mel
-    whole = conditions(engine, source, voice, settings, length_adjust)
+    clip = resample(source, mel.rate).samples
+    padded = np.pad(clip, (0, max(0, round(SHORTEST * mel.rate) - len(clip)))) if engine.exact else clip
+    whole = conditions(engine, Pcm(padded, mel.rate), voice, settings, length_adjust)
+    left = round(len(clip) * length_adjust) if engine.exact else whole.shape[1] * mel.hop
     prompt = engine.prompt(voice, settings.prompt_seconds)
     room = CONTEXT_SECONDS * (mel.rate // mel.hop) - prompt.frames
     overlap = OVERLAP_FRAMES * mel.hop
@@ -119,7 +135,8 @@ def convert_clip(
         if kept is not None:
             wave[:overlap] = wave[:overlap] * fade + kept * (1 - fade)
         if number == len(spans) - 1:
-            yield wave
+            yield wave[:left]
         else:
             yield wave[:-overlap]
+            left -= len(wave) - overlap
             kept = wave[-overlap:]
