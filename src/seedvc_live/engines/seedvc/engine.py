@@ -227,6 +227,10 @@ class SeedVCEngine(Engine):
 
         return convert_clip(self, source, voice, self._own(settings), seed, length_adjust)
 
+    def convert_whole(self, samples: Samples, voice: Voice, settings: Settings, seed: int = 0) -> Samples:
+        """For `evaluate`: samples of an utterance, shape (n,) → (n,), as `convert_clip` converts them."""
+        return np.concatenate(list(self.convert_clip(Pcm(samples, self.sample_rate), voice, settings, seed=seed)))
+
     def approximations(self, voice: Voice, settings: Settings) -> list[str]:
         from seedvc_live.engines.seedvc.approximation import describe
 
