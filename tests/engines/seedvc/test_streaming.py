@@ -22,9 +22,8 @@ from seedvc_live.engines.seedvc.presets import PRESETS
 from seedvc_live.engines.seedvc.prompt import Prompt
 from seedvc_live.engines.seedvc.settings import SeedVCSettings
 from seedvc_live.engines.seedvc.sinc import sinc_resample
-from seedvc_live.engines.seedvc.sizes import exact_sizes, upstream_sizes
+from seedvc_live.engines.seedvc.sizes import upstream_sizes
 from seedvc_live.engines.seedvc.vocoder import HiftVocoder
-from seedvc_live.errors import SettingsError
 
 from .build import FixedStyle, StubEncoder
 from .conftest import Vector, assert_near, load
@@ -75,40 +74,6 @@ def test_upstream_sizes(file: Path) -> None:
     for row in rows:
         own = recorded_sizes(row["c"], row)
         assert own == {name: row[name] for name in own}, row["c"]
-
-
-def test_oddity_1_dropped_frames_are_rounded() -> None:
-    settings = SeedVCSettings(context=2.5, dit_context=2.2)
-    assert exact_sizes(settings, rate=22050, hop=256).dropped == 15
-
-
-def test_oddity_2_a_long_crossfade_leaves_no_surplus() -> None:
-    sizes = exact_sizes(SeedVCSettings(crossfade=0.5, block=1.0), rate=22050, hop=256)
-    assert sizes.overlap == sizes.crossfade == 4 * 441
-    assert sizes.window == (sizes.head + sizes.returned + sizes.tail) * sizes.unit
-
-
-def test_oddity_3_no_lookahead_returns_the_end() -> None:
-    sizes = exact_sizes(SeedVCSettings(lookahead=0), rate=22050, hop=256)
-    assert sizes.right == 0
-    assert sizes.out_start + sizes.out_length <= sizes.mel_frames * sizes.hop
-    with pytest.raises(SettingsError, match="lookahead"):
-        upstream_sizes(0.18, 0.04, 2.5, 0.5, 0.0, rate=22050, model_rate=22050, hop=256)
-
-
-@pytest.mark.parametrize(("rate", "hop"), [(22050, 256), (44100, 512)])
-@pytest.mark.parametrize("block", [0.02, 0.1, 0.18, 0.3, 1.0])
-def test_oddity_4_the_mel_covers_the_chunk(rate: int, hop: int, block: float) -> None:
-    sizes = exact_sizes(SeedVCSettings(block=block), rate=rate, hop=hop)
-    seen = sizes.window - sizes.dropped * sizes.unit
-    assert seen <= sizes.mel_frames * hop < seen + hop
-    assert sizes.out_start + sizes.out_length + sizes.right == seen
-
-
-def test_oddity_5_halves_are_rounded_up() -> None:
-    settings = SeedVCSettings(block=0.25, crossfade=0.05)
-    sizes = exact_sizes(settings, rate=22050, hop=256)
-    assert (sizes.block, sizes.overlap) == (13 * 441, 3 * 441)
 
 
 @pytest.mark.vector_files("streaming/sola.npz")
