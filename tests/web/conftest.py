@@ -17,7 +17,8 @@ PAUSE = 2.5
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> dict[str, Path]:
-    """source, reference; deep: the reference lowered, to any ear someone else; microphone: the source and a pause."""
+    """source, reference; deep: the reference lowered, to any ear someone else;
+    microphone: the source and a pause; loop: the source alone."""
     folder = tmp_path_factory.mktemp("clips")
     with as_file(files("seedvc_live") / "data") as data:
         source, reference = load_audio(data / "source.flac"), load_audio(data / "reference.flac")
@@ -26,6 +27,7 @@ def clips(tmp_path_factory) -> dict[str, Path]:
     lowered = Pcm(resample(reference, round(reference.rate * 1.3)).samples, reference.rate)
     save_audio(folder / "deep.wav", lowered)
     pause = np.zeros(round(PAUSE * source.rate), np.float32)
+    write_wav(folder / "loop.wav", source.samples, source.rate)
     write_wav(folder / "microphone.wav", np.concatenate([source.samples, pause]), source.rate)
     return {path.stem: path for path in folder.glob("*.wav")}
 

@@ -91,10 +91,11 @@ def parts(take: Take, p50: float | None) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 1) for name, value in {**named, "rest": rest}.items()}
 
 
-def report(client: str, engine: str, url: str, chirps: Take, speech: Take | None) -> dict[str, Any]:
+def report(client: str, session: Mapping[str, Any], url: str, chirps: Take, speech: Take | None) -> dict[str, Any]:
     """The measurement as `--json` prints it.
 
     Args:
+        session: `engine` and `settings` that were asked for.
         chirps: the take with chirps, through the bypass where the engine changes voices.
         speech: then also one with converted speech; None where chirps come back as they are.
 
@@ -105,7 +106,8 @@ def report(client: str, engine: str, url: str, chirps: Take, speech: Take | None
     p50 = delays.quantile(0.5)
     result: dict[str, Any] = {
         "url": url,
-        "engine": engine,
+        "engine": session["engine"],
+        "settings": dict(session.get("settings", {})),
         "client": client,
         "method": "chirps" if speech is None else "chirps through the bypass",
         "min_ms": delays.quantile(0.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -36,7 +36,13 @@ def choose_client(wanted: str | None) -> str:
 
 
 def measure(
-    url: str, engine: str, client: str | None, seconds: float, token: str | None, voice: str | None
+    url: str,
+    engine: str,
+    client: str | None = None,
+    seconds: float = 20.0,
+    token: str | None = None,
+    voice: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure mouth to ear at a running server.
 
@@ -46,6 +52,8 @@ def measure(
 
     Args:
         seconds: of chirps; as long again for speech, where there is any.
+        voice: id on the server; None: the bundled reference, while it measures.
+        settings: of the engine; name → value.
 
     Raises:
         MissingPackageError: the client is not installed.
@@ -54,28 +62,29 @@ def measure(
     name = choose_client(client)
     server = Server(url, token)
     about = asyncio.run(server.engine(engine))
-    return asyncio.run(_measure(server, name, engine, seconds, voice, about["needs_reference"]))
+    session = {"engine": engine, "settings": dict(settings or {})}
+    return asyncio.run(_measure(server, name, session, seconds, voice, about["needs_reference"]))
 
 
 async def _measure(
-    server: Server, name: str, engine: str, seconds: float, voice: str | None, converts: bool
+    server: Server, name: str, session: dict[str, Any], seconds: float, voice: str | None, converts: bool
 ) -> dict[str, Any]:
     record = _client(server, name)
     chirps = chirp_train(seconds, RATE)
     if not converts:
-        take = await record(chirps, RATE, seconds, {"engine": engine})
-        return _report(name, engine, server, take, None)
+        take = await record(chirps, RATE, seconds, session)
+        return _report(name, session, server, take, None)
     async with server.voice(voice) as known:
-        session = {"engine": engine, "voice": known}
-        take = await record(chirps, RATE, seconds, {**session, "bypass": True})
+        spoken_by = {**session, "voice": known}
+        take = await record(chirps, RATE, seconds, {**spoken_by, "bypass": True})
         clip = _speech()
-        spoken = await record(clip.samples, clip.rate, max(seconds, 8.0), session)
-    return _report(name, engine, server, take, spoken)
+        spoken = await record(clip.samples, clip.rate, max(seconds, 8.0), spoken_by)
+    return _report(name, session, server, take, spoken)
 
 
-def _report(name: str, engine: str, server: Server, chirps: Take, speech: Take | None) -> dict[str, Any]:
+def _report(name: str, session: dict[str, Any], server: Server, chirps: Take, speech: Take | None) -> dict[str, Any]:
     try:
-        result = report(name, engine, server.url, chirps, speech)
+        result = report(name, session, server.url, chirps, speech)
     except ValueError as error:
         raise ServerError(f"nothing to measure came back: {error}") from None
     if result["p50_ms"] is None:
