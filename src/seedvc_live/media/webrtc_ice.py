@@ -76,6 +76,10 @@ def configure(webrtc: Any, policy: IcePolicy) -> None:
     agent = ice_agent(webrtc)
     # Nothing is gained by it (RTP over TCP to a browser), and it doubles the candidates.
     agent.set_property("ice-tcp", False)
+    # libnice would open ports of the router without being asked, and wait 0.2 s for one that understands it.
+    inside = agent.get_property("agent")
+    if inside.find_property("upnp") is not None:
+        inside.set_property("upnp", False)
     if policy.udp_ports is not None:
         agent.set_property("min-rtp-port", policy.udp_ports[0])
         agent.set_property("max-rtp-port", policy.udp_ports[1])

@@ -34,6 +34,7 @@ from seedvc_live.errors import (
 from seedvc_live.live.chain import Target
 from seedvc_live.media.candidates import parse_candidate
 from seedvc_live.media.sdp import parse_offer
+from seedvc_live.media.webrtc_warm import warm_up
 from seedvc_live.offline import Conversion
 from seedvc_live.service.worker_channel import Channel, Message
 from seedvc_live.service.worker_engines import Loaded, load_engines, load_voice, pick
@@ -378,6 +379,7 @@ def _described(error: BaseException) -> dict[str, str]:
 async def _serve(fd: int, engine_names: list[str], capacity: int) -> None:
     channel = await Channel.open(fd)
     # Before the first request: `hello` is answered when the engines are ready.
+    await asyncio.to_thread(warm_up)
     engines = await asyncio.to_thread(load_engines, engine_names)
     worker = Worker(channel, engines, capacity)
     loop = asyncio.get_running_loop()

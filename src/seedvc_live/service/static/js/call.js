@@ -4,7 +4,7 @@ import { SessionEvents } from "./events.js";
 import { pickStats, receiving } from "./pure/delay.js";
 import { LostError } from "./pure/problems.js";
 
-const GATHERING_MS = 150; // as long as the offer waits for its candidates; later ones trickle
+const GATHERING_MS = 30; // as long as the offer waits for its candidates; later ones trickle
 const CONNECTING_MS = 10000;
 const STATS_MS = 500;
 const STALL_MS = 1500; // the server sends a packet every 20 ms, in silence too
