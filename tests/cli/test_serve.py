@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import pytest
 from seedvc_live.cli import main
 from tests.tools.caller import Caller, tone
 from tests.tools.peers import command, run_command
-from tests.tools.server import asynctest, until
+from tests.tools.server import asynctest, became_ready, children_of, served, until
 
 TOKEN = "correct horse battery"
 
@@ -74,42 +72,11 @@ def test_a_port_that_is_taken() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@contextlib.asynccontextmanager
-async def served(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A server as a user starts it, and its address."""
-    with (folder.parent / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *command("serve", "--port", "0", "--engine", "passthrough", "--workers", "1", "--voices", folder, *options),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
-    try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
-        assert line.startswith("listening on http"), (folder.parent / "log").read_text()
-        yield process, line.removeprefix("listening on ").strip()
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 20)
-
-
-async def ready(http: aiohttp.ClientSession) -> None:
-    for _ in range(600):
-        if (await http.get("/readyz")).status == 200:
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError("never ready")
-
-
-def children_of(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @asynctest
 async def test_a_signal_ends_sessions_and_workers_and_the_status_is_0(tmp_path, number) -> None:
     async with served(tmp_path / "voices") as (process, url), aiohttp.ClientSession(url) as http:
-        await ready(http)
+        await became_ready(http)
         caller = await Caller(http, tone(500, 30)).call()
         await caller.peer.hear(0.3)
         children = children_of(process.pid)
@@ -129,7 +96,7 @@ async def test_a_signal_ends_sessions_and_workers_and_the_status_is_0(tmp_path, 
 @asynctest
 async def test_workers_end_when_control_is_killed(tmp_path) -> None:
     async with served(tmp_path / "voices") as (process, url), aiohttp.ClientSession(url) as http:
-        await ready(http)
+        await became_ready(http)
         children = children_of(process.pid)
         process.kill()
         await process.wait()
@@ -145,7 +112,7 @@ async def test_the_token_comes_from_a_file_or_the_environment_and_is_never_logge
     async with served(tmp_path / "voices", *options) as (_, url):
         here = url.replace("0.0.0.0", "127.0.0.1")
         async with aiohttp.ClientSession(here) as nobody:
-            await ready(nobody)
+            await became_ready(nobody)
             assert (await nobody.get("/api/voices")).status == 401
         async with aiohttp.ClientSession(here, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
             servers = await (await http.get("/api/ice-servers")).json()

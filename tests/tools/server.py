@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,7 @@ from aiohttp import ClientSession, web
 from seedvc_live.service.app import make_app
 from seedvc_live.service.config import ServeConfig
 from seedvc_live.service.context import SERVICE, Service
+from tests.tools.peers import command
 
 SCRIPTED = (sys.executable, "-m", "tests.tools.scripted_worker")
 
@@ -90,3 +92,44 @@ def in_time(service: Service) -> None:
     for process in ("self", *(handle.pid for handle in service.pool.handles)):
         with contextlib.suppress(OSError):
             Path(f"/proc/{process}/autogroup").write_text("-15")
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A server as a user starts it, with passthrough and one worker unless told otherwise, and its address.
+
+    Args:
+        folder: of voices; the log goes beside it.
+    """
+    with (folder.parent / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command("serve", "--port", "0", "--engine", "passthrough", "--workers", "1", "--voices", folder, *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        assert line.startswith("listening on http"), (folder.parent / "log").read_text()
+        yield process, line.removeprefix("listening on ").strip()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 20)
+
+
+async def became_ready(http: ClientSession) -> None:
+    """Wait until sessions can start.
+
+    Raises:
+        TimeoutError: they never could.
+    """
+    for _ in range(600):
+        if (await http.get("/readyz")).status == 200:
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("never ready")
+
+
+def children_of(pid: int) -> list[str]:
+    """Process ids of a process's children (of its main thread)."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

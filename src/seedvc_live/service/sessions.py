@@ -162,6 +162,8 @@ class Sessions:
                 if error.kind == "timeout":
                     await self._ask_to_close(session)
                 self.pool.release(worker, name)
+                if error.kind == "gone":
+                    raise ProblemError("bad-sdp", "the session was not negotiated in time") from None
                 if error.kind != "full":
                     _refuse(error)
             except BaseException:
