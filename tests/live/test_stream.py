@@ -173,3 +173,22 @@ def test_the_queue_is_bounded_in_time() -> None:
 
     simulate(engine(), speech(60.0), cost=lambda now: 1.5 * BLOCK, events=watch)
     assert longest * BLOCK < 1.0
+
+
+def test_a_network_that_stalls_is_not_taken_for_an_engine_that_is_too_slow() -> None:
+    source = speech(6.0)
+    short = PassthroughEngine(RATE)  # blocks of 20 ms: a stall makes dozens of them late
+    for stalled in (engine(), short):
+        run = simulate(stalled, source, jitter=lambda packet: 0.7 if packet == 100 else 0.0)
+        assert run.stream.stats.dropped_blocks > 0
+        assert run.stream.ladder.changes == 0
+        # It goes on as soon as it can.
+        after = lag_of(run, source, 3.5, 5.0)
+        assert abs(after - lag_of(run, source, 0.8, 1.6)) < 0.005
+
+
+def test_a_few_late_blocks_silence_nobody_however_short_blocks_are() -> None:
+    short = PassthroughEngine(RATE)
+    run = simulate(short, speech(4.0), playout=0.02, cost=lambda now: 0.12 if abs(now - 2.0) < 0.05 else 0.001)
+    assert run.stream.playout.stats.late_blocks + run.stream.stats.dropped_blocks >= 3
+    assert run.stream.ladder.changes == 0

@@ -115,3 +115,11 @@ class Client:
             samples = frame.to_ndarray().reshape(-1, 2)[:, 0]
             self._news.set()
             self._heard.append(samples.astype(np.float32) / 32768.0)
+
+
+async def offer_of_nobody() -> str:
+    """A good offer whose peer is gone."""
+    client = Client(np.zeros(_FRAME))
+    sdp = await client.offer()
+    await client.close()
+    return sdp

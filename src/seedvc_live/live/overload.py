@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 
 _WINDOW = 10
-_LATE = 3
+_WINDOW_SECONDS = 1.6
+_LATE = 0.3
 _HEADROOM = 0.6
 _FIRST_WAIT = 30
 _LONGEST_WAIT = 400
@@ -15,18 +16,20 @@ _LONGEST_WAIT = 400
 class Ladder:
     """Steps down when blocks are late repeatedly, and up again when there is headroom.
 
-    A step down is taken when 3 of the last 10 blocks were late. A step up is tried after 30 blocks of
-    compute below 0.6 of their length (or without compute); each try that fails doubles the wait, so that
-    a machine that is simply too slow does not stutter for ever.
+    A step down is taken when three in ten of the blocks of the last 1.6 s (at least ten) were late. A step up is
+    tried after 30 blocks of compute below 0.6 of their length (or without compute); each try that fails doubles
+    the wait, so that a machine that is simply too slow does not stutter for ever.
     """
 
-    def __init__(self, steps: Sequence[str]) -> None:
+    def __init__(self, steps: Sequence[str], block: float = _WINDOW_SECONDS / _WINDOW) -> None:
         """
         Args:
             steps: names from full quality down; the first is where a session starts.
+            block: seconds of a block.
         """
         self._steps = tuple(steps)
-        self._recent: deque[bool] = deque(maxlen=_WINDOW)
+        self._recent: deque[bool] = deque(maxlen=max(_WINDOW, round(_WINDOW_SECONDS / block)))
+        self._most = round(_LATE * (self._recent.maxlen or _WINDOW))
         self._calm = 0
         self._wait = _FIRST_WAIT
         self._tried = False
@@ -51,7 +54,7 @@ class Ladder:
         """
         self._recent.append(late)
         self._calm = self._calm + 1 if not late and load < _HEADROOM else 0
-        if sum(self._recent) >= _LATE and self.position < len(self._steps) - 1:
+        if sum(self._recent) >= self._most and self.position < len(self._steps) - 1:
             if self._tried:
                 self._wait = min(2 * self._wait, _LONGEST_WAIT)
             self._move(+1)

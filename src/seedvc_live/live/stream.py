@@ -122,7 +122,7 @@ class LiveStream:
         self._ended = False
         self.delay = delay
         self.playout = Playout(rate)
-        self.ladder = Ladder(("full", overload))
+        self.ladder = Ladder(("full", overload), chain.geometry.block / rate)
         self.stats = StreamStats()
 
     @property
@@ -171,7 +171,7 @@ class LiveStream:
             due = self._due(frame.start)
             end = due + self._chain.geometry.block / self._rate
             if now + self._estimate >= end:
-                self._drop()
+                self._drop(self._in_time(ready, due))
                 continue
             if self.ladder.step == "silence":
                 self._chain.skip()
@@ -203,7 +203,7 @@ class LiveStream:
         share = seconds if share is None else share
         self.stats.compute_seconds += share
         late = self._play(job.plan, blocks)
-        self._settle(late=late > 0, load=share / length)
+        self._settle(late=late > 0 and self._in_time(job.ready, job.deadline), load=share / length)
 
     def pull(self, now: float, count: int) -> Emission:
         """Emit what is due from `now` on for `count` samples of output time."""
@@ -257,11 +257,16 @@ class LiveStream:
             samples = samples[: len(samples) - beyond]
         return self.playout.put(plan.frame.start, samples)
 
-    def _drop(self) -> None:
+    def _in_time(self, ready: float, due: float) -> bool:
+        """Whether a block could be converted early enough: if not, the network is to blame, not the engine."""
+        return ready + self.delay.compute <= due
+
+    def _drop(self, in_time: bool) -> None:
         self._chain.skip()
         self._estimate *= 0.9
         self.stats.dropped_blocks += 1
-        self._settle(late=True, load=1.0)
+        if in_time:
+            self._settle(late=True, load=1.0)
 
     def _settle(self, late: bool, load: float) -> None:
         if self.ladder.observe(late, load):

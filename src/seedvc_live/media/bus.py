@@ -57,6 +57,9 @@ class BusWatch:
 
     def poll(self, timeout: float = 0.0) -> None:
         """Handle all messages that are there, waiting up to `timeout` seconds for the first one."""
+        bus = self._bus
+        if bus is None:
+            return
         wait = seconds_to_ns(timeout)
         kinds = (
             Gst.MessageType.ERROR
@@ -65,7 +68,7 @@ class BusWatch:
             | Gst.MessageType.LATENCY
             | Gst.MessageType.ELEMENT
         )
-        while (message := self._bus.timed_pop_filtered(wait, kinds)) is not None:
+        while (message := bus.timed_pop_filtered(wait, kinds)) is not None:
             wait = 0
             self._handle(message)
 
@@ -82,9 +85,10 @@ class BusWatch:
         return True
 
     def close(self) -> None:
-        """Drop what is left, so that no message keeps an element alive."""
-        self._bus.set_flushing(True)
-        self._pipeline = None
+        """Drop what is left, so that no message keeps an element alive, and the bus, which has descriptors."""
+        bus, self._bus, self._pipeline = self._bus, None, None
+        if bus is not None:
+            bus.set_flushing(True)
 
     def _handle(self, message: Any) -> None:
         kind = message.type
@@ -104,7 +108,7 @@ class BusWatch:
                 self.warnings.append(f"{glib_error_text(error)} ({debug})" if debug else glib_error_text(error))
         elif kind == Gst.MessageType.EOS:
             self.eos = True
-        elif kind == Gst.MessageType.LATENCY:
+        elif kind == Gst.MessageType.LATENCY and self._pipeline is not None:
             self._pipeline.recalculate_latency()
         elif kind == Gst.MessageType.ELEMENT and self._on_element is not None and message.src is not None:
             self._on_element(message.src.get_name(), message.get_structure())

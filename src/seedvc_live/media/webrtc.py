@@ -93,11 +93,10 @@ class Peer:
         # Requested before the offer is set: that makes the transceiver send as well as receive.
         outlet = self._webrtc.request_pad_simple("sink_0")
         self.sink = PeerSink(self._pipeline, self.bus, outlet, rate, options)
-        self._handlers = [
-            self._webrtc.connect("pad-added", self._pad_added),
-            self._webrtc.connect("notify::connection-state", self._connection_changed),
-            self._webrtc.connect("notify::ice-connection-state", self._connection_changed),
-        ]
+        self._handlers: list[tuple[Any, int]] = []
+        self._connect(self._webrtc, "pad-added", self._pad_added)
+        self._connect(self._webrtc, "notify::connection-state", self._connection_changed)
+        self._connect(self._webrtc, "notify::ice-connection-state", self._connection_changed)
 
     # -- negotiation -------------------------------------------------------------------------------
 
@@ -129,6 +128,9 @@ class Peer:
             raise NegotiationError("GStreamer gave no answer to the offer")
         self._do("set-local-description", answer)
         del answer, reply, promise
+        # webrtcbin does not say that the peer has ended the connection; its DTLS decoder does.
+        for element in _elements(self._webrtc.iterate_all_by_element_factory_name("dtlsdec")):
+            self._connect(element, "notify::connection-state", self._dtls_changed)
         deadline = time.monotonic() + _GATHER_TIMEOUT
         complete = GstWebRTC.WebRTCICEGatheringState.COMPLETE
         # GStreamer before 1.28 may never say complete: then what has been gathered is used.
@@ -183,8 +185,8 @@ class Peer:
             if self._closed:
                 return
             self._closed = True
-            for handler in self._handlers:
-                self._webrtc.disconnect(handler)
+            for element, handler in self._handlers:
+                element.disconnect(handler)
             self._handlers.clear()
         self.sink.open = False
         # It looks whether the peer was closed several times a second.
@@ -207,12 +209,12 @@ class Peer:
         done = threading.Event()
         promise = Gst.Promise.new_with_change_func(lambda *_: done.set())
         self._webrtc.emit(action, argument, promise)
-        deadline = time.monotonic() + _STEP_TIMEOUT
-        while not done.wait(0.05):
-            self._check()
-            if time.monotonic() > deadline:
-                promise.interrupt()
-                raise NegotiationError(f"GStreamer did not answer to {action}")
+        # Waited for even when `close` is called meanwhile: a webrtcbin that is stopped within an action keeps its
+        # sockets for ever.
+        if not done.wait(_STEP_TIMEOUT):
+            promise.interrupt()
+            raise NegotiationError(f"GStreamer did not answer to {action}")
+        self._check()
         reply = promise.get_reply()
         if reply is not None and reply.has_field("error"):
             error = reply.get_value("error")
@@ -237,6 +239,17 @@ class Peer:
         self.sink.open = state in ("connected", "disconnected")
         self._on_state()
 
+    def _dtls_changed(self, dtls: Any, _: Any) -> None:
+        if dtls.get_property("connection-state").value_nick == "closed" and self.state in ("connected", "disconnected"):
+            self.state = "closed"
+            self.sink.open = False
+            self._on_state()
+
+    def _connect(self, element: Any, signal: str, handler: Callable[..., None]) -> None:
+        with self._closing:
+            if not self._closed:
+                self._handlers.append((element, element.connect(signal, handler)))
+
     def _pad_added(self, _: Any, pad: Any) -> None:
         if pad.get_direction() != Gst.PadDirection.SRC:
             return
@@ -249,12 +262,18 @@ class Peer:
             pad.link(drain.get_static_pad("sink"))
 
     def _jitter_buffer(self) -> Any:
-        elements = self._rtpbin.iterate_elements()
-        while True:
-            result, element = elements.next()
-            if result == Gst.IteratorResult.RESYNC:
-                elements.resync()
-            elif result != Gst.IteratorResult.OK:
-                return None
-            elif element.get_factory().get_name() == "rtpjitterbuffer":
-                return element
+        return next(iter(_elements(self._rtpbin.iterate_all_by_element_factory_name("rtpjitterbuffer"))), None)
+
+
+def _elements(iterator: Any) -> list[Any]:
+    """All elements that an iterator gives; they may be changing meanwhile."""
+    found: list[Any] = []
+    while True:
+        result, element = iterator.next()
+        if result == Gst.IteratorResult.OK:
+            found.append(element)
+        elif result == Gst.IteratorResult.RESYNC:
+            found.clear()
+            iterator.resync()
+        else:
+            return found
