@@ -15,7 +15,7 @@ from seedvc_live import Pcm, load_audio, save_audio
 from seedvc_live.audio.resample import resample
 from seedvc_live.service.config import ServeConfig
 from tests.tools.caller import Caller
-from tests.tools.server import asynctest, in_time, running, until
+from tests.tools.server import asynctest, from_the_start, in_time, running, until
 from tests.tools.webrtc import RATE
 
 pytestmark = [pytest.mark.evaluate, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -43,7 +43,7 @@ async def test_each_output_is_most_similar_to_its_own_reference(tmp_path: Path) 
     with as_file(files("seedvc_live") / "data" / "source.flac") as path:
         said = np.resize(load_audio(path, rate=RATE).samples, round(40 * RATE))
     config = ServeConfig(voices=tmp_path / "voices", engines=("nano",), workers=2, capacity=2)
-    async with running(in_time(config)) as (http, service):
+    async with running(from_the_start(config)) as (http, service):
         ids = {}
         for name, clip in voices.items():
             file = tmp_path / "clip.flac"
@@ -54,6 +54,7 @@ async def test_each_output_is_most_similar_to_its_own_reference(tmp_path: Path) 
             assert response.status == 201, await response.text()
             ids[name] = (await response.json())["id"]
         await until(lambda: len(service.pool.ready) == 2, 120)
+        in_time(service)
         callers = {name: await Caller(http, said).call(voice=ids[name]) for name in voices}
         await asyncio.gather(*(caller.peer.hear(SECONDS, 120) for caller in callers.values()))
         outputs = {name: Pcm(caller.peer.heard[2 * RATE :], RATE) for name, caller in callers.items()}

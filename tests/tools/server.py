@@ -83,18 +83,21 @@ async def problem(response: Any, status: int, slug: str) -> dict[str, Any]:
     return dict(body)
 
 
-_FIRST = 'echo -15 2>/dev/null > /proc/self/autogroup; exec "$@"'
-
-
-def in_time(config: ServeConfig) -> ServeConfig:
-    """Let this test, and the workers of a server, go before what else the machine does, where the kernel allows it.
+def in_time(service: Service) -> None:
+    """Let this test and the workers go before what else the machine does, where the kernel allows it.
 
     Real-time audio on a machine that is loaded several times over says nothing about the server. To the kernel's
     scheduler each worker, as it leads a session of its own, is a group with a niceness of its own.
     """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("-15")
-    return replace(config, worker_command=("sh", "-c", _FIRST, "sh", *config.worker_command))
+    for process in ("self", *(handle.pid for handle in service.pool.handles)):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process}/autogroup").write_text("-15")
+
+
+def from_the_start(config: ServeConfig) -> ServeConfig:
+    """The same for workers that measure, when they start, how fast this machine is."""
+    first = 'echo -15 2>/dev/null > /proc/self/autogroup; exec "$@"'
+    return replace(config, worker_command=("sh", "-c", first, "sh", *config.worker_command))
 
 
 @contextlib.asynccontextmanager
