@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sys
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import ClientSession
 
 from seedvc_live.service.config import ServeConfig
 from tests.tools.caller import Caller, share_of, tone
+from tests.tools.heard import Heard
 from tests.tools.server import asynctest, in_time, problem, running, until
 from tests.tools.webrtc import RATE
 
@@ -76,50 +81,80 @@ async def test_a_conversation_over_http(tmp_path) -> None:
 
 
 @asynctest
-async def test_sessions_do_not_hear_each_other_and_a_killed_worker_takes_only_its_own(tmp_path) -> None:
-    async with running(passthrough(tmp_path, workers=2, capacity=4)) as (http, service):
-        await until(lambda: len(service.pool.ready) == 2, 60)
+async def test_sessions_do_not_hear_each_other(tmp_path) -> None:
+    async with running(passthrough(tmp_path, workers=2), 2) as (http, service):
         in_time(service)
         callers = [await Caller(http, tone(frequency, 120)).call() for frequency in FREQUENCIES]
-        followed = [follow(caller) for caller in callers]
         await asyncio.gather(*(caller.peer.hear(4.0) for caller in callers))
         for caller, frequency in zip(callers, FREQUENCIES, strict=True):
             heard = caller.peer.heard[2 * RATE :]
             shares = [share_of(heard, other) for other in FREQUENCIES]
+            own = shares.pop(FREQUENCIES.index(frequency))
             # A busy machine conceals a block here and there, which spreads a tone; another's tone would stand out.
-            assert shares[FREQUENCIES.index(frequency)] > 0.5
-            assert sum(shares) - max(shares) < 0.01, shares
+            assert own > 0.05
+            assert max(shares) < own / 20, (own, shares)
+        for caller in callers:
+            await caller.hang_up()
 
-        workers = [service.sessions.get(caller.session["id"]).worker for caller in callers]
-        victim = workers[0]
-        hit = [caller for caller, worker in zip(callers, workers, strict=True) if worker is victim]
-        spared = [caller for caller in callers if caller not in hit]
-        assert len(hit) == len(spared) == 2
-        os.kill(victim.pid, signal.SIGKILL)
-        begin = time.monotonic()
-        await asyncio.wait_for(asyncio.gather(*(followed[callers.index(caller)][0] for caller in hit)), 10)
-        for caller in hit:
-            assert followed[callers.index(caller)][1][-1][1]["reason"] == "failed"
-            await caller.hang_up()
-        for caller in spared:
-            assert (await (await http.get(caller.path)).json())["state"] == "connected"
-            await until(lambda c=caller: c.peer.packets[-1][2] > begin + 1.0)
-            since = next(n for n, packet in enumerate(caller.peer.packets) if packet[2] > begin - 1.0)
-            numbers, stamps, _ = np.transpose(caller.peer.packets[since:]).astype(np.int64)
-            assert np.all(np.diff(numbers) % 65536 == 1), "no packet is missing"
-            steps = np.diff(stamps) % 2**32
-            assert steps[0] in (480, 960)
-            gaps = [(number, int(step)) for number, step in enumerate(steps) if step != steps[0]]
-            assert not gaps, f"gaps in the audio, (packet, samples): {gaps}"
-            assert share_of(caller.peer.heard[-RATE:], FREQUENCIES[callers.index(caller)]) > 0.5
-        # The client comes back: the other worker has room.
-        begin = time.monotonic()
-        again = await Caller(http, tone(FREQUENCIES[0], 60)).call()
-        await again.peer.hear(0.2)
-        print(f"a new session: first audio after {time.monotonic() - begin:.2f} s")
-        await until(lambda: len(service.pool.ready) == 2, 60)
-        for caller in [*spared, again]:
-            await caller.hang_up()
+
+@contextlib.asynccontextmanager
+async def probe(folder: Path, http: ClientSession, seconds: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A client in a process of its own: what stalls this one does not stall what it says."""
+    np.save(folder / "said.npy", tone(700, 10))
+    command = ("-m", "tests.tools.probe", "--url", str(http._base_url), "--audio", folder / "said.npy", "--loopback")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, "--out", folder / "heard.npz", "--seconds", str(seconds), "--engine", "passthrough",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert "begin" in json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@asynctest
+async def test_a_killed_worker_takes_only_its_own_sessions(tmp_path) -> None:
+    async with running(passthrough(tmp_path, workers=2), 2) as (http, service):
+        in_time(service)
+        async with probe(tmp_path, http, 12.0) as process:
+            (spared,) = service.sessions.all()
+            caller = await Caller(http, tone(500, 60)).call()
+            victim = service.sessions.get(caller.session["id"]).worker
+            assert victim is not spared.worker
+            listening, events = follow(caller)
+            await caller.peer.hear(1.0)
+            killed = time.monotonic()
+            os.kill(victim.pid, signal.SIGKILL)
+            await asyncio.wait_for(listening, 10)
+            assert (events[-1][1]["state"], events[-1][1]["reason"]) == ("closed", "failed")
+            await problem(await http.get(caller.path), 404, "unknown-session")
+            await caller.peer.close()
+            # The client comes back: the other worker has room.
+            begin = time.monotonic()
+            again = await Caller(http, tone(500, 60)).call()
+            await again.peer.hear(0.2)
+            print(f"a new session: first audio after {time.monotonic() - begin:.2f} s")
+            assert service.sessions.get(again.session["id"]).worker is spared.worker
+            await until(lambda: len(service.pool.ready) == 2, 60)
+            await again.hang_up()
+            said = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+            assert said["about"]["state"] == "connected"
+            await asyncio.wait_for(process.wait(), 30)
+    heard = Heard.load(tmp_path / "heard.npz")
+    assert np.all(np.diff(heard.sequence) == 1), "no packet is missing"
+    steps = np.diff(heard.stamps)
+    gaps = [
+        (round(float(when - killed), 2), int(step))
+        for step, when in zip(steps, heard.arrivals[1:], strict=True)
+        if step != steps[0] and when > killed - 1.0
+    ]
+    print(f"gaps, (seconds after the kill, samples): {gaps}")
+    assert not [gap for gap in gaps if -0.5 < gap[0] < 0.5]
+    lasted, passed = heard.seconds
+    assert lasted == pytest.approx(passed, abs=0.3)
 
 
 @asynctest

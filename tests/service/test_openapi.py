@@ -93,7 +93,7 @@ async def test_answers_are_as_described(tmp_path, method, path, body, status) ->
 
 @asynctest
 async def test_it_is_served_and_there_is_a_page_for_people(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         assert await (await client.get("/api/openapi.json")).json() == json.loads(json.dumps(DOCUMENT))
         page = await client.get("/api/docs")
         text = await page.text()

@@ -37,7 +37,7 @@ def test_a_problem_is_a_document_whatever_is_in_it(slug, detail, field) -> None:
 )
 @asynctest
 async def test_aiohttps_own_errors_are_problems_too(tmp_path, method, path, status, slug) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         response = await client.request(method, path, data=b"x")
         body = await problem(response, status, slug)
         if status == 405:

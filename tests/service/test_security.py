@@ -26,7 +26,7 @@ def test_hosts(tmp_path, host, known) -> None:
 @pytest.mark.parametrize("path", ["/api/sessions", "/", "/healthz", "/nothing", "/static/js/main.js"])
 @asynctest
 async def test_a_rebound_name_is_refused_everywhere(tmp_path, path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         response = await client.get(path, headers={"Host": "evil.example"})
         await problem(response, 421, "wrong-host")
 
@@ -37,7 +37,7 @@ async def test_a_rebound_name_is_refused_everywhere(tmp_path, path) -> None:
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "OPTIONS"])
 @asynctest
 async def test_pages_of_other_sites_are_refused(tmp_path, origin, method) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
         response = await client.request(method, "/api/sessions", headers=headers)
         await problem(response, 403, "cross-site")
@@ -46,7 +46,7 @@ async def test_pages_of_other_sites_are_refused(tmp_path, origin, method) -> Non
 
 @asynctest
 async def test_the_servers_own_page_may_call_it(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         response = await client.get("/api/sessions", headers={"Origin": str(client._base_url.origin())})
         assert response.status == 200
         # A proxy that speaks TLS for this server.
@@ -58,7 +58,7 @@ async def test_the_servers_own_page_may_call_it(tmp_path) -> None:
 async def test_an_allowed_origin_gets_what_cors_needs(tmp_path) -> None:
     friend = "https://friend.example"
     config = scripted(tmp_path, allow_origins=frozenset({friend}), token=TOKEN)
-    async with running(config, ready=False) as (client, _):
+    async with running(config, ready=0) as (client, _):
         preflight = await client.options(
             "/api/sessions/x",
             headers={"Origin": friend, "Access-Control-Request-Method": "PATCH", "Authorization": ""},
@@ -97,7 +97,7 @@ async def test_the_token_guards_all_that_is_anybodys_business(tmp_path) -> None:
         TOKEN,
         "Bearer \xff",
     )
-    async with running(scripted(tmp_path, token=TOKEN), ready=False) as (client, _):
+    async with running(scripted(tmp_path, token=TOKEN), ready=0) as (client, _):
         for method, path in GUARDED:
             response = await client.request(method, path)
             assert response.status != 401, path
@@ -162,7 +162,7 @@ async def test_an_event_stream_opens_by_ticket(tmp_path) -> None:
 
 @asynctest
 async def test_pages_load_nothing_from_elsewhere(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         for path in ("/", "/api/docs", "/api/config", "/nothing", "/problems/full"):
             response = await client.get(path)
             policy = response.headers["Content-Security-Policy"]
@@ -178,7 +178,7 @@ async def test_pages_load_nothing_from_elsewhere(tmp_path) -> None:
 async def test_only_the_clients_files_are_served(tmp_path, path) -> None:
     import yarl
 
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         response = await client.get(client._base_url.join(yarl.URL(path, encoded=True)))
         assert response.status in (403, 404)
         assert response.content_type == "application/problem+json"

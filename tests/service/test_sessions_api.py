@@ -269,7 +269,7 @@ async def test_an_offer_that_is_not_answered_in_time_leaves_nothing(tmp_path, mo
 
 @asynctest
 async def test_while_workers_start_it_is_not_ready(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, service):
+    async with running(scripted(tmp_path), ready=0) as (client, service):
         assert not service.pool.ready
         response = await client.get("/readyz")
         await problem(response, 503, "not-ready")

@@ -64,7 +64,7 @@ async def test_a_voice_from_upload_to_removal(tmp_path) -> None:
 
 @asynctest
 async def test_a_file_names_its_voice(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         response = await client.post("/api/voices", data=form(filename="C:\\clips\\Aunt May.wav"))
         assert (await response.json())["name"] == "Aunt May"
 
@@ -88,7 +88,7 @@ NOISE = np.random.default_rng(0).normal(0, 0.05, 3 * SPEECH_RATE)
 )
 @asynctest
 async def test_a_clip_that_is_not_fit(tmp_path, clip, slug) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         body = await problem(await client.post("/api/voices", data=form(clip)), 422, slug)
         assert body["field"] == "clip"
         assert (await (await client.get("/api/voices")).json())["voices"] == []
@@ -107,14 +107,14 @@ async def test_a_clip_that_is_not_fit(tmp_path, clip, slug) -> None:
 )
 @asynctest
 async def test_a_form_that_is_not_this_one(tmp_path, data, slug) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         await problem(await client.post("/api/voices", data=data), 422, slug)
     assert left_over(tmp_path) == []
 
 
 @asynctest
 async def test_two_clips_are_one_too_many(tmp_path) -> None:
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         data = form()
         data.add_field("clip", CLIP, filename="second")
         await problem(await client.post("/api/voices", data=data), 422, "invalid")
@@ -132,7 +132,7 @@ async def test_a_clip_that_is_too_large_is_not_read_to_its_end(tmp_path) -> None
             sent += 1 << 20
             yield bytes(1 << 20)
 
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         # With a length it is refused before it is read, without one when it has grown too large.
         body = await problem(
             await client.post("/api/voices", data=form(bytes(MAX_CLIP_BYTES + 99_999))), 413, "too-large"
@@ -157,7 +157,7 @@ async def test_a_clip_that_never_ends_gives_its_place_back(tmp_path, monkeypatch
         yield b'--b\r\nContent-Disposition: form-data; name="clip"; filename="x"\r\n\r\nRIFF'
         await asyncio.sleep(30)
 
-    async with running(scripted(tmp_path), ready=False) as (client, _):
+    async with running(scripted(tmp_path), ready=0) as (client, _):
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         uploads = [client.post("/api/voices", data=slow(), headers=headers) for _ in range(api_voices.MAX_UPLOADS)]
         waiting = [asyncio.ensure_future(upload) for upload in uploads]

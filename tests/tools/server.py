@@ -40,8 +40,8 @@ def scripted(folder: Path, **changes: Any) -> ServeConfig:
 
 
 @contextlib.asynccontextmanager
-async def running(config: ServeConfig, ready: bool = True) -> AsyncIterator[tuple[ClientSession, Service]]:
-    """The server, and a client whose relative addresses are the server's; waits until sessions can start."""
+async def running(config: ServeConfig, ready: int = 1) -> AsyncIterator[tuple[ClientSession, Service]]:
+    """The server, and a client whose relative addresses are the server's; waits until so many workers are ready."""
     app = make_app(config)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -52,8 +52,7 @@ async def running(config: ServeConfig, ready: bool = True) -> AsyncIterator[tupl
         headers = {"Authorization": f"Bearer {config.token}"} if config.token else {}
         async with ClientSession(f"http://127.0.0.1:{port}", headers=headers) as client:
             service = app[SERVICE]
-            if ready:
-                await until(lambda: bool(service.pool.ready), 60.0)
+            await until(lambda: len(service.pool.ready) >= ready, 120.0)
             yield client, service
     finally:
         await runner.cleanup()
