@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from seedvc_live.engine_thread import EngineThread
+from seedvc_live.engine_thread import EngineThread, block_seconds, reserve_for
 from seedvc_live.engines.base import Geometry, Voice
 from seedvc_live.errors import FixedSettingError, SettingsError
 from seedvc_live.offline import Conversion
@@ -176,3 +176,16 @@ def test_cancel_ends_at_once_and_stop_plays_the_tail() -> None:
     assert ends["cancel"].aborted
     assert not ends["cancel"].finished
     assert ends["stop"].finished
+
+
+def test_a_hiccup_while_measuring_is_not_paid_for_with_delay() -> None:
+    assert reserve_for([0.02] * 19 + [0.5]) == pytest.approx(0.03)
+    assert reserve_for([0.02] * 17 + [0.04] * 3) == pytest.approx(0.06)
+    assert reserve_for([0.0001] * 20) == 0.005
+
+
+def test_a_block_is_measured_with_its_own_geometry() -> None:
+    engine = make_engine()
+    measured = block_seconds(engine, engine.voice(5.0), SETTINGS)
+    assert len(measured) == 20
+    assert min(measured) > 0

@@ -16,6 +16,7 @@ from seedvc_live.live.stream import Job
 
 _LONGEST_SLEEP = 0.1
 _LEAST_RESERVE = 0.005
+_MEASURE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -173,25 +174,30 @@ class EngineThread:
 
 
 def block_seconds(engine: Engine, voice: Voice, settings: Settings) -> list[float]:
-    """What converting a block takes, measured ten times, in seconds."""
+    """What converting a block takes, measured twenty times (less often where that takes long), in seconds."""
     geometry = engine.geometry(settings, voice)
     noise = np.random.default_rng(0).normal(0.0, 0.05, geometry.window).astype(np.float32)
     state, seconds = None, []
-    for turn in range(12):
+    for turn in range(22):
         window = Window(turn * geometry.block, noise, voice, settings, 0, state)
         begin = time.perf_counter()
         state = engine.convert([window])[0].state
         seconds.append(time.perf_counter() - begin)
-        if turn >= 2 and seconds[-1] > 2 * geometry.block / engine.sample_rate:
-            break  # it does not keep up: no need to know that better
+        if turn >= 6 and sum(seconds) > _MEASURE_SECONDS:
+            break
     return seconds[2:]  # the first calls also allocate
 
 
 def compute_reserve(engine: Engine, voice: Voice, settings: Settings) -> float:
-    """Seconds to reserve for converting one block: half as much again as the slowest of ten."""
+    """Seconds to reserve for converting one block, measured now."""
     return reserve_for(block_seconds(engine, voice, settings))
 
 
 def reserve_for(measured: Sequence[float]) -> float:
-    """Seconds to reserve for a block, from measured ones."""
-    return max(_LEAST_RESERVE, 1.5 * max(measured))
+    """Seconds to reserve for a block, from measured ones: half as much again as the slowest but one in ten.
+
+    Every session pays for the reserve with delay as long as it lasts, so a hiccup of the machine while it was
+    measured must not be in it.
+    """
+    slow = sorted(measured)[len(measured) - 1 - len(measured) // 10]
+    return max(_LEAST_RESERVE, 1.5 * slow)

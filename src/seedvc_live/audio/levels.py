@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from seedvc_live.audio.pcm import Samples
 
@@ -44,17 +45,20 @@ class LevelMeter:
         self._fall = 10.0 ** (-decay / 20.0 / rate)
         self._power = 0.0
         self._peak = 0.0
+        self._weights: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] = (np.ones(0), np.ones(0))
 
     def push(self, samples: Samples) -> Level:
         """Add samples, shape (n,), and read the meter."""
         count = len(samples)
         if count:
+            if len(self._weights[0]) != count:  # a live stream comes in equal parts
+                age = np.arange(count - 1, -1, -1, dtype=np.float64)
+                self._weights = self._pole**age, self._fall**age
+            weights, falls = self._weights
             values = np.abs(np.asarray(samples, dtype=np.float64))
-            age = np.arange(count - 1, -1, -1, dtype=np.float64)
-            weights = self._pole**age
             self._power = self._power * self._pole**count + (1.0 - self._pole) * float(weights @ (values**2))
             held = self._peak * self._fall**count
-            self._peak = max(held, float(np.max(values * self._fall**age)))
+            self._peak = max(held, float(np.max(values * falls)))
         return self.level
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from ..errors import MediaError
@@ -45,10 +46,14 @@ class BusWatch:
     Args:
         pipeline: the pipeline; only its bus is kept.
         on_element: called in the polling thread with each element message's (element name, structure).
+        interval: least seconds between two looks at the bus; polls in between cost and see nothing.
     """
 
-    def __init__(self, pipeline: Any, on_element: Callable[[str, Any], None] | None = None) -> None:
+    def __init__(
+        self, pipeline: Any, on_element: Callable[[str, Any], None] | None = None, interval: float = 0.0
+    ) -> None:
         self._pipeline = pipeline
+        self._interval, self._looked = interval, 0.0
         self._bus = pipeline.get_bus()
         self._on_element = on_element
         self.error: BusError | None = None
@@ -60,6 +65,11 @@ class BusWatch:
         bus = self._bus
         if bus is None:
             return
+        if self._interval and not timeout:
+            now = monotonic()
+            if now - self._looked < self._interval:
+                return
+            self._looked = now
         wait = seconds_to_ns(timeout)
         kinds = (
             Gst.MessageType.ERROR
@@ -74,8 +84,6 @@ class BusWatch:
 
     def wait_for_end(self, timeout: float) -> bool:
         """Poll until EOS or an error; False when neither came within `timeout` seconds."""
-        from time import monotonic
-
         deadline = monotonic() + timeout
         while not self.eos and self.error is None:
             left = deadline - monotonic()

@@ -91,6 +91,14 @@ class OpusSource(LiveSource):
         self._last_arrival = 0.0
         self._restarted = False
 
+    def decode_fec(self) -> None:
+        """Recover single losses from the next packet from now on. Costs one packet of delay, so it is not done
+        before something is lost.
+        """
+        if not self.inband_fec and self._decoder is not None:
+            self.inband_fec = True
+            self._decoder.set_property("use-inband-fec", True)
+
     @property
     def held(self) -> float:
         """Seconds that the decoder holds each packet back, for in-band FEC."""

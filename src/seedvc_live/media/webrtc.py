@@ -29,6 +29,8 @@ from gi.repository import GstSdp, GstWebRTC
 _STEP_TIMEOUT = 5.0
 _GATHER_TIMEOUT = 3.0
 _MAX_STREAMS = 4
+_BUS_INTERVAL = 0.1
+_COMPLEXITY = 5
 
 STATES = ("new", "connecting", "connected", "disconnected", "failed", "closed")
 
@@ -40,7 +42,8 @@ class PeerPolicy:
     Attributes:
         latency_ms: how long a missing packet is waited for.
         frame_ms: of the Opus packets sent, and asked for.
-        inband_fec: decode the peer's in-band FEC, if it has offered it. Costs one of its packets of delay.
+        inband_fec: decode the peer's in-band FEC, if it has offered it, from its first lost packet on. Costs one
+            of its packets of delay.
     """
 
     ice: IcePolicy = field(default_factory=IcePolicy)
@@ -70,6 +73,7 @@ class Peer:
         self.offer = replace(offer, candidates=reached)
         self.policy = policy
         self.inband_fec = policy.inband_fec and offer.inband_fec
+        """Whether the peer's in-band FEC is decoded as soon as something is lost."""
         self.state = "new"
         self.rtt: float | None = None
         """Round trip by RTCP, seconds; None until it is known."""
@@ -83,13 +87,13 @@ class Peer:
         if policy.ice.relay_only:
             self._webrtc.set_property("ice-transport-policy", GstWebRTC.WebRTCICETransportPolicy.RELAY)
         self._pipeline = new_pipeline(self._webrtc)
-        self.bus = BusWatch(self._pipeline)
+        self.bus = BusWatch(self._pipeline, interval=_BUS_INTERVAL)
         configure(self._webrtc, policy.ice)
         self._rtpbin = self._webrtc.get_by_name("rtpbin")
         # A stranger could otherwise make a jitter buffer with each SSRC it thinks of.
         self._rtpbin.set_property("max-streams", _MAX_STREAMS)
-        self.source = PeerSource(self._pipeline, self.bus, rate, self.inband_fec)
-        options = OpusOptions(policy.bitrate, policy.frame_ms, offer.payload_type, expected_loss_percent=0)
+        self.source = PeerSource(self._pipeline, self.bus, rate)
+        options = OpusOptions(policy.bitrate, policy.frame_ms, offer.payload_type, 0, _COMPLEXITY)
         # Requested before the offer is set: that makes the transceiver send as well as receive.
         outlet = self._webrtc.request_pad_simple("sink_0")
         self.sink = PeerSink(self._pipeline, self.bus, outlet, rate, options)
@@ -168,7 +172,11 @@ class Peer:
         the peer's own as soon as something of it was lost.
         """
         with self._closing:
-            report = None if self._closed or self.state != "connected" else feedback(self._rtpbin)
+            if self._closed or self.state != "connected":
+                return
+            report = feedback(self._rtpbin)
+            if self.inband_fec and self.source.stats.packets_lost:
+                self.source.decode_fec()
         if report is None:
             return
         self.rtt = report.rtt

@@ -21,8 +21,8 @@ class PeerSource(OpusSource):
     comes; the pipeline is the peer's to start and to end.
     """
 
-    def __init__(self, pipeline: Any, bus: BusWatch, rate: int, inband_fec: bool) -> None:
-        super().__init__(_LABEL, rate, 1, inband_fec)
+    def __init__(self, pipeline: Any, bus: BusWatch, rate: int) -> None:
+        super().__init__(_LABEL, rate, 1, inband_fec=False)
         self._elements: list[Any] = self._decoding()
         for element in self._elements:
             pipeline.add(element)

@@ -28,12 +28,14 @@ class Loaded:
         block: seconds of a block by default.
         reserve: seconds to reserve for such a block.
         usual: seconds that such a block usually takes.
+        algorithmic: seconds of delay by default that no computer can avoid.
     """
 
     engine: Engine
     block: float
     reserve: float
     usual: float
+    algorithmic: float
 
     def describe(self) -> dict[str, Any]:
         """For `hello`."""
@@ -41,6 +43,7 @@ class Loaded:
         return {
             "sample_rate": engine.sample_rate,
             "weights": engine.weights_hash,
+            "algorithmic_latency_ms": round(1000.0 * self.algorithmic, 1),
             "reserve_ms": round(1000.0 * self.reserve, 1),
             "settings_schema": engine.settings_type.model_json_schema(),
             "per_session": sorted(engine.settings_type.per_session),
@@ -74,10 +77,11 @@ def load_engines(names: Sequence[str]) -> dict[str, Loaded]:
         engine = load_engine(name)
         engine.warm_up()
         voice, settings = _some_voice(engine), engine.settings_type()
-        block = engine.geometry(settings, voice).block / engine.sample_rate
+        geometry = engine.geometry(settings, voice)
+        block, algorithmic = geometry.block / engine.sample_rate, geometry.algorithmic_latency / engine.sample_rate
         measured = block_seconds(engine, voice, settings)
         judge(name, min(measured) / block, allow_slow=True)
-        loaded[name] = Loaded(engine, block, reserve_for(measured), median(measured))
+        loaded[name] = Loaded(engine, block, reserve_for(measured), median(measured), algorithmic)
         _LOG.info("engine %s: %.1f ms reserved for a block of %.0f ms", name, 1e3 * loaded[name].reserve, 1e3 * block)
     return loaded
 
