@@ -66,8 +66,7 @@ def test_what_recorders_make_is_decoded(name: str, tmp_path: Path) -> None:
     assert np.max(np.abs(cross)) / overlap > 0.6
 
 
-@pytest.mark.parametrize("kind", ["u8", "s16", "s24", "s32", "f32", "f64"])
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("kind", "channels"), [("u8", 1), ("s16", 2), ("s24", 1), ("s32", 1), ("f32", 2), ("f64", 1)])
 def test_every_plain_wav(kind: str, channels: int, tmp_path: Path) -> None:
     samples = speech(2.0)
     clip = tmp_path / "clip.mp3"  # content decides, not the name
@@ -77,7 +76,7 @@ def test_every_plain_wav(kind: str, channels: int, tmp_path: Path) -> None:
     assert np.max(np.abs(pcm.samples - samples)) < (0.01 if kind == "u8" else 1e-3)
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
 def test_any_usual_rate(rate: int, tmp_path: Path) -> None:
     clip = tmp_path / "clip"
     clip.write_bytes(wav_bytes(load_audio(REFERENCE, rate).samples[: 3 * rate], rate))

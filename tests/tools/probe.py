@@ -31,6 +31,7 @@ from aiortc import (
 
 RATE = 48_000
 FRAME = 960
+_SESSIONS = "/api/sessions"
 
 
 def encode(samples: np.ndarray, kbits: int = 32, loss: int = 20) -> list[bytes]:
@@ -76,15 +77,26 @@ class Probe:
     Args:
         relay: candidates of a TURN server only, from the server's `/api/ice-servers`.
         loopback: addresses of the loopback, which aioice leaves out.
+        path: where the offer goes; other than the default, it is another server's, which is told nothing else.
+        channel: name of a data channel that is offered too.
     """
 
     def __init__(
-        self, http: ClientSession, packets: list[bytes], *, relay: bool = False, loopback: bool = False
+        self,
+        http: ClientSession,
+        packets: list[bytes],
+        *,
+        relay: bool = False,
+        loopback: bool = False,
+        path: str = _SESSIONS,
+        channel: str | None = None,
     ) -> None:
         if loopback:
             aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
         self._http = http
         self._relay = relay
+        self._path = path
+        self._channel = channel
         self._speaker = _Speaker(packets)
         self._noted: list[tuple[int, int, float, bytes]] = []
         self.session: dict[str, Any] = {}
@@ -99,12 +111,14 @@ class Probe:
         """
         self.connection = RTCPeerConnection(await self._configuration())
         self.connection.addTrack(self._speaker)
+        if self._channel is not None:
+            self.connection.createDataChannel(self._channel)
         self.connection.on("track", self._on_track)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         body = {"sdp": self.connection.localDescription.sdp, "type": "offer", **request}
-        async with self._http.post("/api/sessions", json=body) as response:
+        async with self._http.post(self._path, json=body) as response:
             self.session = await response.json(content_type=None)
-            if response.status != 201:
+            if response.status not in {200, 201}:
                 raise RuntimeError(f"{response.status} {self.session.get('type')}: {self.session.get('detail')}")
         await self.connection.setRemoteDescription(RTCSessionDescription(self.session["sdp"], "answer"))
         deadline = time.monotonic() + timeout
@@ -127,7 +141,7 @@ class Probe:
 
     async def close(self) -> None:
         """End the session, whatever state it is in."""
-        if "id" in self.session:
+        if self._path == _SESSIONS and "id" in self.session:
             async with self._http.delete(f"/api/sessions/{self.session['id']}"):
                 pass
         if self.connection is not None:
@@ -147,6 +161,8 @@ class Probe:
         )
 
     async def _configuration(self) -> RTCConfiguration:
+        if self._path != _SESSIONS:
+            return RTCConfiguration([])
         async with self._http.get("/api/ice-servers") as response:
             servers = (await response.json())["iceServers"]
         return RTCConfiguration(
