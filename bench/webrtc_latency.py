@@ -1,6 +1,6 @@
 """Mouth to ear in Chromium over loopback, and the time from the click on Start to the first converted sound.
 
-    python bench/webrtc_latency.py [--seconds 30] [--starts 10] [--priority N] [--output FILE]
+    python bench/webrtc_latency.py [--seconds 30] [--starts 10] [--real-time] [--output FILE]
 
 Starts a server of its own, measures in one run:
 
@@ -10,7 +10,7 @@ Starts a server of its own, measures in one run:
 * the real page, clicked: from the click to the first converted sound that is heard, several times, the speaker
   already talking.
 
-Needs Chromium and the extra `latency`. `--priority -10` (as root) keeps a busy machine's other work out of the
+Needs Chromium and the extra `latency`. `--real-time` (as root) keeps a busy machine's other work out of the
 figures; the result says so.
 """
 
@@ -36,6 +36,7 @@ import numpy as np
 
 from seedvc_live import load_audio
 from seedvc_live.evaluate.latency.chromium import find_browser, launch_arguments, write_wav
+from seedvc_live.evaluate.latency.report import table
 from seedvc_live.evaluate.latency.run import measure
 from seedvc_live.machine import describe
 
@@ -43,10 +44,11 @@ PROFILES = ("low-latency", "balanced")
 AIMS = {"passthrough_p95_ms": 100, "nano_p95_ms": 150, "click_to_sound_ms": 700, "click_to_sound_must_ms": 1500}
 
 
-def start_server(folder: Path) -> tuple[subprocess.Popen[str], str]:
+def start_server(folder: Path, jitter_buffer_ms: int) -> tuple[subprocess.Popen[str], str]:
     log = (folder / "serve.log").open("w")
     command = [sys.executable, "-m", "seedvc_live", "serve", "--port", "0", "--voices", str(folder / "voices")]
-    process = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.PIPE, stderr=log, text=True)
+    command += ["--workers", "1", "--jitter-buffer-ms", str(jitter_buffer_ms)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
     deadline = time.monotonic() + 120
@@ -121,6 +123,7 @@ def clicks(url: str, engine: str, times: int) -> list[float]:
                 page.wait_for_selector("body[data-state=idle]")
                 page.wait_for_timeout(500)
             browser.close()
+    print(f"click to first sound, {engine}: {taken}", flush=True)
     return [round(value) for value in taken]
 
 
@@ -128,15 +131,22 @@ def summary(values: list[float]) -> dict[str, Any]:
     return {"median_ms": statistics.median(values), "max_ms": max(values), "all_ms": values}
 
 
-def run(seconds: float, starts: int) -> dict[str, Any]:
+def in_real_time() -> None:
+    """Let this process and all that it starts go before every ordinary process (SCHED_RR; needs root)."""
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
+def run(seconds: float, starts: int, jitter_buffer_ms: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
-        process, url = start_server(Path(name))
+        process, url = start_server(Path(name), jitter_buffer_ms)
         try:
             plain = measure(url, "passthrough", "chromium", seconds)
+            print(table(plain), flush=True)
             nano, bounds = {}, {}
             for profile in PROFILES:
                 before = block_buckets(url)
                 nano[profile] = measure(url, "nano", "chromium", seconds, settings={"profile": profile})
+                print(table(nano[profile]), flush=True)
                 time.sleep(1)  # the last statistics are on their way
                 p99 = block_p99_ms(before, block_buckets(url))
                 bound = plain["p95_ms"] + nano[profile]["parts"]["algorithmic"] + p99 + 20
@@ -157,19 +167,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--starts", type=int, default=10)
-    parser.add_argument("--priority", type=int, default=0, help="niceness of server and browser; below 0 needs root")
+    parser.add_argument("--real-time", action="store_true", help="server and browser before everything else; root")
+    parser.add_argument("--jitter-buffer-ms", type=int, default=40, help="of the server")
     parser.add_argument("--output", type=Path, default=Path("bench/results/webrtc_latency.json"))
     given = parser.parse_args()
-    if given.priority:
-        os.nice(given.priority)
+    if given.real_time:
+        in_real_time()
     load = os.getloadavg()[0]
-    result = run(given.seconds, given.starts)
+    result = run(given.seconds, given.starts, given.jitter_buffer_ms)
     result = {
         **result,
         "aims": AIMS,
         "machine": {**describe(), "browser": subprocess.getoutput(f"{find_browser()} --version 2>/dev/null").strip()},
+        "jitter_buffer_ms": given.jitter_buffer_ms,
         "load_average_before": round(load, 1),
-        "niceness": given.priority,
+        "real_time": given.real_time,
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     given.output.write_text(json.dumps(result, indent=2) + "\n")
