@@ -58,7 +58,7 @@ async def running(config: ServeConfig, ready: int = 1) -> AsyncIterator[tuple[Cl
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something is so.
 
     Raises:
