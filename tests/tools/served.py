@@ -57,7 +57,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *options: str, token: str | None = None) -> Iterator[Served]:
+def served(folder: Path, *options: str, token: str | None = None, ready: bool = True) -> Iterator[Served]:
     """Start it on a free port with its own voices folder, wait until sessions can start, end it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "serve.log"
@@ -79,7 +79,8 @@ def served(folder: Path, *options: str, token: str | None = None) -> Iterator[Se
             assert first.startswith("listening on "), first + log.read_text()
             server = Served(process, log, first.split()[-1])
             server.in_time()
-            server.wait_until_ready()
+            if ready:
+                server.wait_until_ready()
             server.in_time()
             yield server
         finally:

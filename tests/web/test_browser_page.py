@@ -185,6 +185,33 @@ def test_a_recording_can_be_saved(server, browser, tmp_path) -> None:
     assert abs(clip.samples).max() > 0.02
 
 
+def test_a_newcomer_hears_something_without_a_clip_of_their_own(server, browser) -> None:
+    with opened(browser, server.url) as page:
+        page.select_option("#engine", "nano")
+        page.click("#sample-use")
+        page.wait_for_selector(".voice:has-text('Sample voice') input:checked", timeout=60_000)
+        assert page.locator("#sample").is_hidden()
+        start(page)
+        wait_for_sound(page)
+        assert page.inner_text("#state") == "Live as Sample voice"
+        page.click(".voice:has-text('Sample voice') button")
+        page.click("#confirm-dialog button[value=ok]")
+        page.wait_for_selector(".voice:has-text('Sample voice')", state="detached")
+        assert page.locator("#sample").is_visible()
+
+
+def test_a_page_that_is_opened_while_the_server_starts_waits_for_it(driver, clips, tmp_path) -> None:
+    options = ("--engine", "passthrough", "--workers", "1")
+    with (
+        served(tmp_path / "starting", *options, ready=False) as server,
+        chromium(driver, clips["microphone"]) as browser,
+        opened(browser, server.url, loaded=False) as page,
+    ):
+        page.wait_for_selector("body[data-loaded]", timeout=90_000)
+        assert page.inner_text("#state") == "Ready"
+        start(page)
+
+
 def test_no_voice_a_bad_clip_and_a_refused_microphone_say_so(server, browser, clips, screenshots, tmp_path) -> None:
     with opened(browser, server.url) as page:
         page.select_option("#engine", "nano")

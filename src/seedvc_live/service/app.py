@@ -71,6 +71,8 @@ def _add_pages(app: web.Application) -> None:
 
     # What is not in this list is not served, however its path is written.
     files = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.is_file()}
+    # The web client offers it to those who have no clip at hand.
+    files["sample-voice.flac"] = STATIC.parents[1] / "data" / "reference.flac"
 
     async def show_file(request: web.Request) -> web.FileResponse:
         path = files.get(request.match_info.get("path", "index.html"))

@@ -48,6 +48,13 @@ export class Api {
   voices = async () => (await this.call("GET", "api/voices")).voices;
   iceServers = async () => (await this.call("GET", "api/ice-servers")).iceServers;
 
+  /** The clip that comes with the package, so that there is a voice to begin with. @returns {Promise<Blob>} */
+  async sampleClip() {
+    const response = await fetch(new URL("static/sample-voice.flac", this.base)).catch(() => null);
+    if (!response?.ok) throw new ApiError(response?.status ?? 0);
+    return response.blob();
+  }
+
   /** @param {Blob} clip @param {string} name @param {string} file name for the server's log */
   addVoice(clip, name, file) {
     const form = new FormData();

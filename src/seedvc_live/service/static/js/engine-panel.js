@@ -35,7 +35,7 @@ export class EnginePanel extends EventTarget {
     const usable = engines.some(({ name, available }) => name === this.preferences.engine && available);
     if (!usable) this.preferences.set("engine", fallback);
     const options = engines.map(({ name, available }) =>
-      make("option", { value: name, textContent: available ? name : `${name} (not installed)` }),
+      make("option", { value: name, textContent: available ? name : `${name} (not here)` }),
     );
     byId("engine").replaceChildren(...options);
     byId("engine").value = this.preferences.engine;
@@ -74,7 +74,9 @@ export class EnginePanel extends EventTarget {
     note.hidden = !engine;
     if (!engine) return;
     if (!engine.available) {
-      note.replaceChildren("Not installed on this server. Install it with: ", make("code", { textContent: engine.install ?? "" }));
+      const remedy = engine.install ?? `seedvc-live serve --engine ${engine.name}`;
+      const reason = engine.install ? "Not installed on this server. Install it with: " : "This server was started without it. Start it with: ";
+      note.replaceChildren(reason, make("code", { textContent: remedy }));
       return;
     }
     const latency = engine.algorithmic_latency_ms;

@@ -8,11 +8,14 @@ import { byId } from "./dom.js";
 import { EnginePanel } from "./engine-panel.js";
 import * as message from "./message.js";
 import { Preferences } from "./preferences.js";
+import { describe } from "./pure/lifecycle.js";
 import { NoVoiceError } from "./pure/problems.js";
 import { SoundPanel } from "./sound-panel.js";
 import { Stage } from "./stage.js";
 import { askForToken } from "./token-dialog.js";
 import { VoicePanel } from "./voice-panel.js";
+
+const STARTING_MS = 1000;
 
 const api = new Api();
 const preferences = new Preferences();
@@ -72,15 +75,26 @@ async function enterToken() {
   });
 }
 
+/** A server that has just been started has no engine yet: its workers are loading them. */
+async function enginesOnceReady() {
+  for (;;) {
+    const list = await api.engines();
+    if (list.some(({ available }) => available)) return list;
+    byId("state").textContent = "The server is starting";
+    await new Promise((resolve) => setTimeout(resolve, STARTING_MS));
+  }
+}
+
 async function load() {
   const config = await api.config();
   byId("version").textContent = config.version;
   byId("open-token").hidden = !config.auth;
   voices.limits.bytes = config.max_clip_bytes ?? Infinity;
   if (config.auth && !api.token && !(await askForToken(api))) return;
-  const [list] = await Promise.all([api.engines(), voices.load()]);
+  const [list] = await Promise.all([enginesOnceReady(), voices.load()]);
   engines.show(list, config.default_engine);
   stage.showNames();
+  byId("state").textContent = describe(conductor.state, names());
   message.clear(byId("message"));
   document.body.dataset.loaded = "true";
 }

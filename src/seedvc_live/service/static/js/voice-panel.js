@@ -29,6 +29,7 @@ export class VoicePanel extends EventTarget {
       target.value = "";
     });
     byId("clip-record").addEventListener("click", () => this.#record());
+    byId("sample-use").addEventListener("click", () => this.#useSample());
     byId("clip-stop").addEventListener("click", () => this.#finish());
     byId("draft").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -50,7 +51,7 @@ export class VoicePanel extends EventTarget {
   }
 
   #render() {
-    byId("voice-empty").hidden = this.voices.length > 0;
+    byId("voice-empty").hidden = byId("sample").hidden = this.voices.length > 0;
     byId("voice-list").replaceChildren(...this.voices.map((voice) => this.#row(voice)));
     this.dispatchEvent(new Event("render"));
   }
@@ -86,6 +87,27 @@ export class VoicePanel extends EventTarget {
       if (error.status !== 404) return this.#fail(error);
     }
     await this.load().catch((error) => this.#fail(error));
+    byId("voice-title").focus();
+  }
+
+  /** A newcomer hears something before having found a clip. */
+  async #useSample() {
+    const button = byId("sample-use");
+    button.disabled = true;
+    message.clear(byId("voice-message"));
+    try {
+      this.#added(await this.api.addVoice(await this.api.sampleClip(), "Sample voice", "sample-voice.flac"));
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  #added(voice) {
+    this.voices = [voice, ...this.voices.filter(({ id }) => id !== voice.id)];
+    this.#pick(voice.id);
+    this.#render();
     byId("voice-title").focus();
   }
 
@@ -155,10 +177,7 @@ export class VoicePanel extends EventTarget {
     try {
       const voice = await this.api.addVoice(blob, byId("draft-name").value.trim(), file);
       this.#discard();
-      this.voices = [voice, ...this.voices.filter(({ id }) => id !== voice.id)];
-      this.#pick(voice.id);
-      this.#render();
-      byId("voice-title").focus();
+      this.#added(voice);
     } catch (error) {
       this.#fail(error);
     } finally {
