@@ -39,7 +39,7 @@ T = TypeVar("T")
 _TICK = 0.25
 _ADAPT = 1.0
 _MAX_LOAD = 0.8
-_GRACE = 3.0
+_GRACE = 2.0
 
 
 class FullError(SeedVCLiveError):
