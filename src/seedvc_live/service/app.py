@@ -21,6 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
+_PROBES = ("/healthz", "/readyz")
+"""Asked again and again by whoever watches the server: no news for its log."""
+
 
 def make_app(config: ServeConfig) -> web.Application:
     """The application; it starts its workers when it is started."""
@@ -101,8 +104,9 @@ async def _access_log(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
     finally:
         resource = request.match_info.route.resource
+        probe = resource is not None and resource.canonical in _PROBES
         record(
-            _LOG, "request", logging.DEBUG if status < 400 else logging.INFO, method=request.method,
+            _LOG, "request", logging.DEBUG if status < 400 or probe else logging.INFO, method=request.method,
             route=resource.canonical if resource else None, status=status,
             seconds=round(time.monotonic() - begin, 3),
         )  # fmt: skip

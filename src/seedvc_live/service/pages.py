@@ -32,7 +32,8 @@ HEADERS = {
 def _page(title: str, body: str) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="/static/icon.svg"><style>{_STYLE}</style></head>'
         f"<body><main>{body}</main></body></html>"
     )
 
