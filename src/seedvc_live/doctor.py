@@ -44,6 +44,18 @@ USES: dict[str, tuple[str, ...]] = {
         "rtpopuspay",
         "udpsink",
     ),
+    # Sessions with browsers. webrtcbin makes the others when it needs them.
+    "webrtc": (
+        "webrtcbin",
+        "rtpbin",
+        "nicesrc",
+        "nicesink",
+        "dtlsdec",
+        "srtpdec",
+        "rtpopusdepay",
+        "rtpopuspay",
+        "fakesink",
+    ),
     "udp": ("udpsrc", "udpsink"),
     "test": ("audiotestsrc",),
     "devices": ("autoaudiosrc", "autoaudiosink"),
@@ -96,7 +108,7 @@ def check_all(
         checks.append(_gstreamer())
         if checks[-1].ok:
             checks += [_elements(use, names) for use, names in USES.items()]
-    checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank")]
+    checks += [_module(name) for name in ("numpy", "soxr", "onnxruntime", "kaldi_native_fbank", "aiohttp")]
     if engine in NEEDS_MODELS:
         return checks + _seed_vc(model or "xlsr-tiny", model_dir, revision, config)
     checks += [_engine(name) for name in ([engine] if engine else [e for e in ENGINES if e not in NEEDS_MODELS])]
