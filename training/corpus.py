@@ -31,6 +31,8 @@ class Clip:
 
 def heldout(corpus: Path) -> set[str]:
     """File names that no training may use."""
+    if not (corpus / "heldout.tsv").exists():
+        return set()
     return {line.split("\t")[0] for line in (corpus / "heldout.tsv").read_text().splitlines()[1:]}
 
 

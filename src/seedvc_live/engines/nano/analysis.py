@@ -13,6 +13,10 @@ from seedvc_live.engines.nano import grid, pitch, spectrum
 Array = npt.NDArray[np.float32]
 
 
+WHOLE, WHOLE_BLOCK = grid.Layout(80, 16), 16
+"""Windows that the content of a whole utterance is heard in, and points of their blocks."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Measurements of a batch of blocks of n points, and of the `before` steps ahead of them.
@@ -71,6 +75,28 @@ def content_and_levels(
         spectrum.levels(block_power),
         spectrum.bands(block_power),
     )
+
+
+def measure_whole(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
+    """As `measure`, of one long block that is known to its end, shape (1, n); nothing is live in it but the content.
+
+    Content is heard in windows of `WHOLE`: the decoder knows content from windows, and what the encoder makes of a
+    whole utterance is further from that (1.5 of its spread of 1.4) than any window is. Pitch is tracked at once.
+    """
+    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
+    first, points = layout.context - 2 * before, 2 * before + n
+    left, right, block = WHOLE.context, WHOLE.lookahead, WHOLE_BLOCK
+    count = -(-points // block)
+    span = samples[0, (first - left) * grid.ANALYSIS_HOP :]
+    span = np.pad(span, (0, max(0, (left + count * block + right) * grid.ANALYSIS_HOP - len(span))))
+    windows = np.lib.stride_tricks.sliding_window_view(span, (left + block + right) * grid.ANALYSIS_HOP)
+    parts = [
+        content_and_levels(encoder, windows[None, at * block * grid.ANALYSIS_HOP], layout=WHOLE) for at in range(count)
+    ]
+    content, level, bands = (np.concatenate([part[i][0] for part in parts])[None] for i in range(3))
+    log_f0, confidence = pitch.track(tracker, samples)
+    tracked = pitch.at_points(log_f0[0], confidence[0], first + np.arange(points + 2))
+    return Measured(content[:, : points // 2], level[:, :points], bands[:, :points], tracked[0][None], tracked[1][None])
 
 
 def measure(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:

@@ -9,7 +9,7 @@ crossfade.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,10 +46,10 @@ HISTORY = 22
 _WARM = 2
 """Steps synthesised ahead of a cold block, so that it starts in full."""
 _BEFORE = HISTORY + _WARM
-WHOLE_LAYOUT = grid.Layout(100, 100)
-"""Of the windows of whole utterances."""
+WHOLE_LAYOUT = grid.Layout(128, 24)
+"""Of the pieces of whole utterances: as much before as a cold start needs."""
 WHOLE_STEPS = 1300
-"""Longest block of a whole utterance (26 s): the encoder has positions for 30 s."""
+"""Longest piece of a whole utterance (26 s): a bound for the memory it takes."""
 _LOUDEST = 4.0
 """Input is clipped here: far above full scale, far below what overflows."""
 _CEILING = np.float32(5.0)
@@ -174,15 +174,17 @@ class NanoEngine(Engine):
         blocks: dict[int, Block] = {}
         for indices in groups.values():
             chosen = [windows[i] for i in indices]
-            blocks.update(zip(indices, self._convert(chosen, _own(chosen[0].settings).layout), strict=True))
+            blocks.update(
+                zip(indices, self._convert(chosen, _own(chosen[0].settings).layout, analysis.measure), strict=True)
+            )
         return [blocks[i] for i in range(len(windows))]
 
     def convert_whole(self, samples: Samples, voice: Voice, settings: Settings, seed: int = 0) -> Samples:
         """Convert a whole utterance that is known to its end, shape (n,) → (n,), aligned with it.
 
-        One window for everything up to 26 s, so that the encoder hears it all, and register, loudness, mean content
-        and colour are the utterance's from its first sample on. Longer audio is cut into as few windows as it takes,
-        which join as a stream's blocks do.
+        Register, loudness, mean content and colour are the utterance's from its first sample on, pitch is tracked
+        at once, content heard with the longest lookahead. Audio beyond 26 s is cut into as few pieces as it
+        takes, which join as a stream's blocks do.
 
         Raises:
             VoiceError: the voice was made by another engine or with other weights.
@@ -197,7 +199,7 @@ class NanoEngine(Engine):
         out = [np.zeros(0, np.float32)]
         for start in range(0, pieces * block, block) if steps else ():
             window = Window(start, padded[start : start + left + block + right], voice, settings, seed, state)
-            done = self._convert([window], WHOLE_LAYOUT)[0]
+            done = self._convert([window], WHOLE_LAYOUT, analysis.measure_whole)[0]
             state = done.state
             out.append(done.samples)
         return np.concatenate(out)[: len(samples)]
@@ -206,10 +208,12 @@ class NanoEngine(Engine):
         if voice.engine != self.name or voice.weights != self._hash:
             raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
 
-    def _convert(self, windows: Sequence[Window], layout: grid.Layout) -> list[Block]:
+    def _convert(
+        self, windows: Sequence[Window], layout: grid.Layout, measure: Callable[..., analysis.Measured]
+    ) -> list[Block]:
         samples = np.stack([_cleaned(window.samples) for window in windows])
         before = _BEFORE if windows[0].state is None else 0
-        measured = analysis.measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before, layout)
+        measured = measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before, layout)
         jobs = [
             _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
             for i, window in enumerate(windows)
