@@ -30,6 +30,8 @@ class LiveSource:
     """
 
     live = True
+    own_thread = True
+    """False: `read_chunk` empties the appsink itself. For a reader that never pauses this saves a thread's wake-ups."""
 
     def __init__(self, label: str, native_rate: int, rate: int, channels: int, max_queue_seconds: float) -> None:
         if rate <= 0 or native_rate <= 0:
@@ -106,17 +108,20 @@ class LiveSource:
         except BaseException:
             self.stop()
             raise
-        self._thread = threading.Thread(target=self._run, name=f"pull {self.label}", daemon=True)
-        self._thread.start()
+        if self.own_thread:
+            self._thread = threading.Thread(target=self._run, name=f"pull {self.label}", daemon=True)
+            self._thread.start()
 
     def read_chunk(self, timeout: float) -> Chunk | None:
+        if not self.own_thread and not self._queue and not self._finished and not self._pull(timeout):
+            self._finished = True
         deadline = time.monotonic() + timeout
         with self._changed:
             while not self._queue:
                 if self._failure is not None:
                     raise self._failure
                 left = deadline - time.monotonic()
-                if left <= 0 or self._finished:
+                if left <= 0 or self._finished or not self.own_thread:
                     return None
                 self._changed.wait(left)
             chunk = self._queue.popleft()
@@ -176,16 +181,8 @@ class LiveSource:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
-                assert self._bus is not None
-                sample = self._appsink.try_pull_sample(seconds_to_ns(_PULL_SECONDS))
-                if sample is not None:
-                    self._handle(sample)
-                self._bus.poll()
-                self._check_bus()  # before the end is looked at: an error ends the stream too
-                if sample is None and self._appsink.get_property("eos"):
-                    break
-                self._between()
+            while not self._stopping.is_set() and self._pull(_PULL_SECONDS):
+                pass
             self._enqueue(self._resampler.flush())
         except MediaError as error:
             self._failure = error
@@ -196,6 +193,23 @@ class LiveSource:
             with self._changed:
                 self._finished = True
                 self._changed.notify_all()
+
+    def _pull(self, timeout: float) -> bool:
+        """Take what the appsink has, waiting for it up to `timeout` seconds; False at the end.
+
+        Raises:
+            InputError: the pipeline has failed.
+        """
+        assert self._bus is not None
+        sample = self._appsink.try_pull_sample(seconds_to_ns(timeout))
+        if sample is not None:
+            self._handle(sample)
+        self._bus.poll()
+        self._check_bus()  # before the end is looked at: an error ends the stream too
+        if sample is None and self._appsink.get_property("eos"):
+            return False
+        self._between()
+        return True
 
     def _enqueue(self, samples: AudioArray) -> None:
         if len(samples) == 0:

@@ -21,6 +21,8 @@ class PeerSource(OpusSource):
     comes; the pipeline is the peer's to start and to end.
     """
 
+    own_thread = False
+
     def __init__(self, pipeline: Any, bus: BusWatch, rate: int) -> None:
         super().__init__(_LABEL, rate, 1, inband_fec=False)
         self._elements: list[Any] = self._decoding()
