@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.resources
 import json
-import platform
+import os
 import resource
+import subprocess
 import sys
 import time
 import types
@@ -18,22 +19,17 @@ import numpy as np
 import torch
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from tests.engines.seedvc.build import CentredStub, HeardStyle
+from networks import own_networks
 from tests.engines.seedvc.pseudo import fill
 
 from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.base import Window
-from seedvc_live.engines.seedvc.cfm import FlowMatching
 from seedvc_live.engines.seedvc.engine import SeedVCEngine
-from seedvc_live.engines.seedvc.hift import Hift
-from seedvc_live.engines.seedvc.length_regulator import LengthRegulator
-from seedvc_live.engines.seedvc.loader import Networks
 from seedvc_live.engines.seedvc.presets import PRESETS
 from seedvc_live.engines.seedvc.settings import SeedVCSettings
-from seedvc_live.engines.seedvc.vocoder import HiftVocoder
-from seedvc_live.engines.seedvc.weightnorm import fold_weight_norm
+from seedvc_live.machine import describe
 
 RUNS = {"10 steps, CFG 0.7": (10, 0.7), "4 steps, CFG 0": (4, 0.0)}
 KINDS: dict[str, dict[str, Any]] = {
@@ -42,21 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "prompt cache": {"prompt_cache": True},
     "bf16 and prompt cache": {"precision": "bf16", "prompt_cache": True},
 }
-EASIER = ((0.5, 1.0, 1.0, 4), (1.0, 1.0, 1.0, 4), (1.0, 0.5, 1.0, 2), (2.0, 1.0, 1.0, 4), (2.0, 0.5, 1.0, 2))
 FRAMES_IN, MEL_FRAMES, PROMPT_FRAMES = 37, 65, 258
-
-
-def own_networks() -> Networks:
-    config = PRESETS["xlsr-tiny"].config
-    vocoder = fill(Hift(), "hift")
-    fold_weight_norm(vocoder)
-    parts: dict[str, Any] = {
-        "flow": fill(FlowMatching(config.dit)),
-        "regulator": fill(LengthRegulator(config.regulator)),
-        "vocoder": HiftVocoder(vocoder),  # type: ignore[arg-type]
-        "style": HeardStyle(),
-    }
-    return Networks(config=config, encoder=CentredStub(), pitch=None, weights="pseudo", **parts)
 
 
 def _without_codec() -> None:
@@ -116,7 +98,7 @@ class Upstream:
 class Own:
     """This engine, one window at a time or several."""
 
-    def __init__(self, networks: Networks, options: dict[str, Any]) -> None:
+    def __init__(self, networks: Any, options: dict[str, Any]) -> None:
         self.engine = SeedVCEngine(networks, max_batch=8, **options)
         rng = np.random.default_rng(0)
         self.audio = rng.normal(0, 0.1, 22050 * 4).astype(np.float32)
@@ -198,66 +180,68 @@ def batches(repeat: int) -> dict[str, Any]:
     return result
 
 
-def encoder() -> Any:
-    """XLS-R 300m's first 12 layers, random weights."""
-    import transformers
-
-    config = transformers.Wav2Vec2Config(
-        hidden_size=1024,
-        num_hidden_layers=12,
-        num_attention_heads=16,
-        intermediate_size=4096,
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        conv_bias=True,
-    )
-    return transformers.Wav2Vec2Model(config).eval()
-
-
-def with_encoder(repeat: int) -> dict[str, Any]:
-    """CPU seconds per second of audio, content encoder included, at settings ever easier to keep up with."""
-    model = encoder()
-    own = Own(own_networks(), {"precision": "bf16", "prompt_cache": True})
-    result = {}
-    for block, context, prompt, steps in ((0.18, 2.5, 3.0, 10), (0.18, 2.5, 3.0, 4), *EASIER):
-        values = {"block": block, "context": context, "prompt_seconds": prompt, "diffusion_steps": steps}
-        settings = SeedVCSettings(**values, cfg_rate=0.7 if steps == 10 else 0.0, dit_context=min(0.5, context))
-        size = own.engine.sizes(settings)
-        window = Window(0, own.audio[: size.window], own.voice, settings)
-        wave, times = torch.randn(1, size.window_16k + 80), []
-        for _ in range(repeat + 1):
-            begin = time.process_time()
-            model(wave)
-            encoded = time.process_time()
-            own.engine.convert([window])
-            times.append((time.process_time() - begin, encoded - begin))
-        total, share = min(times)
-        name = ", ".join(f"{key} {value}" for key, value in values.items()) + f", CFG {settings.cfg_rate}"
-        result[name] = {"per second of audio": round(total / block, 2), "encoder": round(share / block, 2)}
-        print(name, result[name])
+def differences() -> dict[str, Any]:
+    """How far each kind's mel is from the exact one: rms of the difference over the exact mel's deviation."""
+    settings, mels = SeedVCSettings(diffusion_steps=10, cfg_rate=0.7), {}
+    for kind, options in KINDS.items():
+        own = Own(own_networks(), options)
+        engine, prompt = own.engine, own.engine.prompt(own.voice, settings.prompt_seconds)
+        frames = engine.sizes(settings).mel_frames
+        mu = torch.randn(1, frames, 384, generator=torch.Generator().manual_seed(3))
+        mels[kind] = engine.generate(mu, [prompt], [settings], [0], [0], engine.prompt_cache)
+    exact = mels.pop("exact")
+    result = {kind: float((mel - exact).square().mean().sqrt() / exact.std()) for kind, mel in mels.items()}
+    print("\ndifference of the mel:", result)
     return result
+
+
+def memory() -> dict[str, int]:
+    """Peak resident memory in MB of a process that converts one block, by kind; each in a process of its own."""
+    result = {}
+    for kind in ("upstream", *KINDS):
+        words = [sys.executable, __file__, "--peak-of", kind]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        result[kind] = int(done.stdout.split()[-1])
+    print("\npeak memory, MB:", result)
+    return result
+
+
+def _peak_of(kind: str) -> None:
+    steps, rate = RUNS["10 steps, CFG 0.7"]
+    if kind == "upstream":
+        Upstream().block(steps, rate)
+    else:
+        Own(own_networks(), KINDS[kind]).block(steps, rate)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--encoder", action="store_true")
     parser.add_argument("--batches", action="store_true")
+    parser.add_argument("--differences", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peak-of", choices=("upstream", *KINDS), help="Convert one block and print the peak memory.")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():
+        if options.peak_of:
+            _peak_of(options.peak_of)
+            return
         report: dict[str, Any] = {
             "torch": torch.__version__,
-            "machine": platform.processor() or platform.machine(),
+            "machine": describe(),
             "capability": torch.backends.cpu.get_cpu_capability(),
+            "load average": os.getloadavg(),
             "blocks": compare(options.repeat),
         }
         if options.batches:
             report["per stream by batch"] = batches(options.repeat)
-        if options.encoder:
-            report["bf16, prompt cache, with content encoder"] = with_encoder(max(2, options.repeat // 2))
-    report["peak memory MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        if options.differences:
+            report["difference of the mel"] = differences()
+        if options.memory:
+            report["peak memory MB"] = memory()
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

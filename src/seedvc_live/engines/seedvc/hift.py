@@ -162,8 +162,12 @@ class Hift(nn.Module):
         samples = frames * self.config.mel_hop
         return phase, torch.randn(batch, rows, samples, generator=generator, device=f0.device)
 
-    def filter(self, mel: Tensor, source: Tensor) -> Tensor:
-        """Mel (B, n_mels, T) and excitation (B, 1, T·hop) → waveform (B, T·hop)."""
+    def filter(self, mel: Tensor, source: Tensor, heard: tuple[int, int] | None = None) -> Tensor:
+        """Mel (B, n_mels, T) and excitation (B, 1, T·hop) → waveform (B, T·hop).
+
+        `heard` are the first and the last + 1 mel frame whose samples are wanted, (B, frames·hop): the last,
+        most expensive level computes no more than they need.
+        """
         c = self.config
         spectrum = torch.view_as_real(
             torch.stft(source.squeeze(1), c.n_fft, c.hop, c.n_fft, self.window, return_complex=True)
@@ -172,7 +176,14 @@ class Hift(nn.Module):
         x = self.conv_pre(mel)
         per_level = len(c.kernels)
         last = len(self.ups) - 1
+        begin, end = 0, mel.shape[-1]
         for i, up in enumerate(self.ups):
+            if i == last and heard is not None:
+                frame = math.prod(c.upsample_rates[:i])
+                begin, end = max(0, heard[0] - self.last_reach), min(end, heard[1] + self.last_reach)
+                x = x[..., begin * frame : end * frame]
+                frame *= c.upsample_rates[i]
+                excitation = excitation[..., begin * frame : end * frame + 1]
             x = up(F.leaky_relu(x, c.slope))
             if i == last:
                 x = F.pad(x, (1, 0), mode="reflect")
@@ -185,7 +196,22 @@ class Hift(nn.Module):
         magnitude = torch.exp(x[:, :bins]).clamp(max=1e2)
         angle = torch.sin(x[:, bins:])
         wave = torch.istft(torch.polar(magnitude, angle), c.n_fft, c.hop, c.n_fft, self.window)
-        return wave.clamp(-c.limit, c.limit)
+        wave = wave.clamp(-c.limit, c.limit)
+        if heard is None:
+            return wave
+        return wave[:, (heard[0] - begin) * c.mel_hop : (heard[1] - begin) * c.mel_hop]
+
+    @property
+    def last_reach(self) -> int:
+        """Mel frames on each side that the last level needs: residual blocks behind the source's own, and the ends."""
+        c = self.config
+        blocks = [
+            max(kernels) // 2 * (sum(dilations[0]) + len(dilations[0]))
+            for kernels, dilations in ((c.kernels, c.dilations), (c.source_kernels[-1:], c.source_dilations[-1:]))
+        ]
+        # One input step of the upsampler, the last convolution's 3, half a window of the inverse STFT.
+        steps = sum(blocks) + c.upsample_rates[-1] + 3 + c.n_fft // c.hop + 1
+        return math.ceil(steps / math.prod(c.upsample_rates))
 
     def forward(
         self,

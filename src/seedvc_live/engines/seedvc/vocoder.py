@@ -61,8 +61,10 @@ class HiftVocoder:
         f0 = net.f0_predictor(mel)
         source = net.source(f0, torch.stack(phases).to(mel.device), torch.stack(drawn).to(mel.device))
         begin, end = _around(first, count, hop, self.reach, frames)
-        wave = net.filter(mel[..., begin:end], source[..., begin * hop : end * hop])
-        return wave[:, first - begin * hop : first - begin * hop + count]
+        heard = (first // hop, min(frames, -(-(first + count) // hop)))
+        inside = (heard[0] - begin, heard[1] - begin)
+        wave = net.filter(mel[..., begin:end], source[..., begin * hop : end * hop], inside)
+        return wave[:, first - heard[0] * hop : first - heard[0] * hop + count]
 
 
 class BigVganVocoder:
