@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, required=True, help="folder with the recordings")
     parser.add_argument("--clips", type=int, default=6, help="so many sources, each 6 s at most")
     parser.add_argument("--engines", default="passthrough,nano")
+    parser.add_argument("--fec", action="store_true", help="the client offers in-band FEC, as browsers do")
     parser.add_argument("--recogniser", default="base")
     parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "webrtc_loss.json")
     options = parser.parse_args()
@@ -115,7 +116,7 @@ def main() -> None:
                     load = os.getloadavg()[0]
                     run = run_loss(
                         network, url, said, before=before, lossy=middle, after=EDGE, impairment=impairment,
-                        by_envelope=engine != "passthrough", **request,
+                        by_envelope=engine != "passthrough", fec=options.fec, **request,
                     )  # fmt: skip
                     runs.append((engine, name, load, run))
                     print(f"{engine}, {name}: {[milliseconds(part) for part in run.delays]}", flush=True)
@@ -133,6 +134,7 @@ def main() -> None:
         row = {
             "engine": engine,
             "loss": name,
+            "fec_offered": options.fec,
             "lost_to_server": round(run.counted[0]["lost"] / run.counted[0]["packets"], 4),
             "lost_to_client": round(run.counted[1]["lost"] / run.counted[1]["packets"], 4),
             "delay_before_ms": milliseconds(run.delays[0]),

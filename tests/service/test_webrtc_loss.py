@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seedvc_live.media.load import load_audio
-from tests.tools.loss_run import run_loss, server_behind
+from tests.tools.loss_run import before_others, run_loss, server_behind
 from tests.tools.namespaces import BadNetwork, available
 
 
@@ -26,6 +26,7 @@ def test_after_loss_all_is_as_before(tmp_path: Path) -> None:
         pytest.skip(reason)
     words = said()
     with (
+        before_others(),
         BadNetwork(seed=3) as network,
         server_behind(network, tmp_path, "--engine", "passthrough", "--workers", "1") as url,
     ):

@@ -46,6 +46,22 @@ class LossRun:
 
 
 @contextlib.contextmanager
+def before_others() -> Iterator[None]:
+    """Processes started meanwhile go before what else the machine does, where the kernel allows it.
+
+    A session that gets no processor measures the machine, not the loss.
+    """
+    policy = os.sched_getscheduler(0)
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+
+
+@contextlib.contextmanager
 def server_behind(network: BadNetwork, voices: Path, *options: str) -> Iterator[str]:
     """A server on the network's far side; its address."""
     command = ["-m", "seedvc_live", "serve", "--host", SERVER, "--port", "8080", "--insecure", "--voices", str(voices)]
@@ -79,6 +95,7 @@ def run_loss(
     after: float,
     impairment: dict[str, Any],
     by_envelope: bool = False,
+    fec: bool = False,
     **request: str,
 ) -> LossRun:
     """Say `said` (48 kHz), over and over, for `before` + `lossy` + `after` seconds.
@@ -86,6 +103,7 @@ def run_loss(
     Args:
         impairment: of the middle part, both directions.
         by_envelope: the voice is converted.
+        fec: the client offers in-band error correction, as browsers do.
         request: engine, voice, settings (JSON).
 
     Raises:
@@ -94,7 +112,7 @@ def run_loss(
     with tempfile.TemporaryDirectory() as folder:
         audio, out = Path(folder) / "said.npy", Path(folder) / "heard.npz"
         np.save(audio, said)
-        options = [f"--{name}={value}" for name, value in request.items()]
+        options = [f"--{name}={value}" for name, value in request.items()] + ["--fec"] * fec
         seconds = before + lossy + after
         process = subprocess.Popen(
             network.client(

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import fractions
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class Probe:
         loopback: addresses of the loopback, which aioice leaves out.
         path: where the offer goes; other than the default, it is another server's, which is told nothing else.
         channel: name of a data channel that is offered too.
+        fec: offer in-band error correction.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Probe:
         loopback: bool = False,
         path: str = _SESSIONS,
         channel: str | None = None,
+        fec: bool = False,
     ) -> None:
         if loopback:
             aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
@@ -97,6 +100,7 @@ class Probe:
         self._relay = relay
         self._path = path
         self._channel = channel
+        self._fec = fec
         self._speaker = _Speaker(packets)
         self._noted: list[tuple[int, int, float, bytes]] = []
         self.session: dict[str, Any] = {}
@@ -115,7 +119,8 @@ class Probe:
             self.connection.createDataChannel(self._channel)
         self.connection.on("track", self._on_track)
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        body = {"sdp": self.connection.localDescription.sdp, "type": "offer", **request}
+        sdp = self.connection.localDescription.sdp
+        body = {"sdp": _with_fec(sdp) if self._fec else sdp, "type": "offer", **request}
         async with self._http.post(self._path, json=body) as response:
             self.session = await response.json(content_type=None)
             if response.status not in {200, 201}:
@@ -180,6 +185,11 @@ class Probe:
         self.connection.getReceivers()[0]._handle_rtp_packet = noted
 
 
+def _with_fec(sdp: str) -> str:
+    """The offer with in-band error correction (RFC 7587, section 6.1): browsers offer it, aiortc does not."""
+    return re.sub(r"(a=rtpmap:(\d+) opus/48000/2\r\n)", r"\1a=fmtp:\2 minptime=10;useinbandfec=1\r\n", sdp)
+
+
 def _unwrapped(values: tuple[int, ...], bits: int) -> np.ndarray:
     return np.unwrap(np.array(values, dtype=np.int64), period=1 << bits).astype(np.int64)
 
@@ -189,7 +199,7 @@ async def _main(options: argparse.Namespace) -> None:
     request = {name: getattr(options, name) for name in ("engine", "voice") if getattr(options, name)}
     headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
     async with ClientSession(options.url, headers=headers) as http:
-        probe = Probe(http, encode(samples), relay=options.relay, loopback=options.loopback)
+        probe = Probe(http, encode(samples), relay=options.relay, loopback=options.loopback, fec=options.fec)
         try:
             await probe.open(**request, settings=json.loads(options.settings))
             print(json.dumps({"begin": probe.begin}), flush=True)
@@ -214,4 +224,5 @@ if __name__ == "__main__":
     parser.add_argument("--settings", default="{}")
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--loopback", action="store_true")
+    parser.add_argument("--fec", action="store_true")
     asyncio.run(_main(parser.parse_args()))
