@@ -7,6 +7,7 @@ Starts a server of its own, measures in one run:
 * passthrough, by chirps; nano, by chirps through the bypass and by the envelope of converted speech
   (`seedvc-live latency`; what is measured: docs/latency.md);
 * nano's p95 against its bound: passthrough's p95 + algorithmic latency + p99 block compute + 20 ms;
+* passthrough again with `serve --jitter-buffer-ms 20` and blocks of 10 ms, for networks without jitter;
 * the real page, clicked: from the click to the first converted sound that is heard, several times, the speaker
   already talking.
 
@@ -41,6 +42,7 @@ from seedvc_live.evaluate.latency.run import measure
 from seedvc_live.machine import describe
 
 PROFILES = ("low-latency", "balanced")
+NEAR_MS = 20
 AIMS = {"passthrough_p95_ms": 100, "nano_p95_ms": 150, "click_to_sound_ms": 700, "click_to_sound_must_ms": 1500}
 
 
@@ -163,6 +165,19 @@ def run(seconds: float, starts: int, jitter_buffer_ms: int) -> dict[str, Any]:
     return {"passthrough": plain, "nano": nano, "bounds": bounds, "click_to_first_sound": click}
 
 
+def near(seconds: float) -> dict[str, Any]:
+    """passthrough once more, as one would serve a network without jitter: a shallow play-out, short blocks."""
+    with tempfile.TemporaryDirectory() as name:
+        process, url = start_server(Path(name), NEAR_MS)
+        try:
+            measured = measure(url, "passthrough", "chromium", seconds, settings={"block": 0.01})
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+    print(table(measured), flush=True)
+    return {"jitter_buffer_ms": NEAR_MS, **measured}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30)
@@ -175,6 +190,7 @@ def main() -> None:
         in_real_time()
     load = os.getloadavg()[0]
     result = run(given.seconds, given.starts, given.jitter_buffer_ms)
+    result["passthrough_near"] = near(given.seconds)
     result = {
         **result,
         "aims": AIMS,
