@@ -47,6 +47,7 @@ class LiveSource:
         self._queue: deque[Chunk] = deque()
         self._queued = 0
         self._pending_gap = 0
+        self._age = 0.0  # seconds for which samples have been held back on purpose when they come
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -215,7 +216,7 @@ class LiveSource:
         if len(samples) == 0:
             return
         with self._changed:
-            self._queue.append(Chunk(samples, time.monotonic(), self._pending_gap))
+            self._queue.append(Chunk(samples, time.monotonic() - self._age, self._pending_gap))
             self._pending_gap = 0
             self._queued += len(samples)
             while self._queued > self._max_queued and len(self._queue) > 1:

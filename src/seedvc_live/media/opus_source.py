@@ -19,7 +19,6 @@ exactly.
 """
 
 _WRAP = 1 << 32
-_LONGEST_PACKET = OPUS_RATE * 120 // 1000
 # A time stamp that jumps back further than this starts a new time line; less is an overlap to trim.
 _MAX_BACK = OPUS_RATE
 # What is delivered may be this far (10 ms) from the time stamps before it is mended: some senders' stamps
@@ -38,15 +37,12 @@ class Timeline:
         self.lock = threading.Lock()
         self._stamps: OrderedDict[int, int] = OrderedDict()
         self._last: int | None = None
-        self.step = 0
-        """Samples from one packet to the next, lately."""
 
     def note(self, pts: int, stamp: int) -> None:
         with self.lock:
             if self._last is not None:  # extend the 32-bit time stamp by its shortest way from the last one
                 step = (stamp - self._last) % _WRAP
                 stamp = self._last + (step if step < _WRAP // 2 else step - _WRAP)
-                self.step = step
             self._last = stamp
             self._stamps[pts] = stamp
             while len(self._stamps) > 512:
@@ -90,13 +86,17 @@ class OpusSource(LiveSource):
         self._position: int | None = None  # RTP time at which the next sample belongs
         self._last_arrival = 0.0
         self._restarted = False
+        self._dated_back = False
+        self._packet = OPUS_RATE // 50  # samples in a packet of the sender's
 
     def decode_fec(self) -> None:
-        """Recover single losses from the next packet from now on. Costs one packet of delay, so it is not done
-        before something is lost.
+        """Recover single losses from the next packet from now on.
+
+        The decoder then holds each packet back until the next one has come. Chunks are dated back by as much, so
+        a reader that keeps its delay takes it out of its play-out's depth, and the delay stays what it was.
         """
         if not self.inband_fec and self._decoder is not None:
-            self.inband_fec = True
+            self.inband_fec = self._dated_back = True
             self._decoder.set_property("use-inband-fec", True)
 
     @property
@@ -104,7 +104,7 @@ class OpusSource(LiveSource):
         """Seconds that the decoder holds each packet back, for in-band FEC."""
         if not self.inband_fec:
             return 0.0
-        return (self._timeline.step if 0 < self._timeline.step <= _LONGEST_PACKET else OPUS_RATE // 50) / OPUS_RATE
+        return self._packet / OPUS_RATE
 
     @property
     def stats(self) -> SourceStats:
@@ -171,7 +171,10 @@ class OpusSource(LiveSource):
         samples = data if self.channels == 1 else data.reshape(-1, self.channels)
         stamp = self._timeline.take(buffer.pts)
         now = time.monotonic()
+        if self._dated_back:
+            self._age = self.held
         if stamp is not None:
+            self._packet = min(len(data) // self.channels, OPUS_RATE * 120 // 1000)
             if self._position is None:
                 missing = round((now - self._last_arrival) * OPUS_RATE) - len(samples) if self._restarted else 0
                 self._bridge(max(0, missing))

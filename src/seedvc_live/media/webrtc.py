@@ -42,8 +42,8 @@ class PeerPolicy:
     Attributes:
         latency_ms: how long a missing packet is waited for.
         frame_ms: of the Opus packets sent, and asked for.
-        inband_fec: decode the peer's in-band FEC, if it has offered it, from its first lost packet on. Costs one
-            of its packets of delay.
+        inband_fec: decode the peer's in-band FEC, if it has offered it, from its first lost packet on. Takes
+            one of its packets out of the play-out's depth.
     """
 
     ice: IcePolicy = field(default_factory=IcePolicy)

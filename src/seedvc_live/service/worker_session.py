@@ -147,13 +147,13 @@ class WorkerSession:
     def delay(self) -> dict[str, float]:
         """The parts of the delay that this side adds, in milliseconds."""
         delay: Delay = self.live.delay
-        # A decoder of in-band FEC holds each packet back until the next one.
-        held = 1000.0 * self.peer.source.held
+        # A decoder of in-band FEC holds each packet back until the next one; that comes out of the play-out.
+        held = min(self.peer.source.held, delay.playout)
         parts = {
             "algorithmic_ms": 1000.0 * delay.algorithmic,
             "compute_ms": 1000.0 * delay.compute,
-            "playout_ms": 1000.0 * delay.playout,
-            "jitter_buffer_ms": held,
+            "playout_ms": 1000.0 * (delay.playout - held),
+            "jitter_buffer_ms": 1000.0 * held,
         }
         return {name: round(value, 1) for name, value in (*parts.items(), ("total_ms", sum(parts.values())))}
 
