@@ -176,6 +176,7 @@ class Sampler:
         return mean, float(loud + self.rng.normal(0, 1.5))
 
     def example(self) -> Arrays:
+        """A moment of somebody's speech, the content of it in another voice, and what the voice said there."""
         kind = self.rng.choice(3, p=self.shares)
         copies = [e for e in self.pool.real if e.copy is not None] if kind == 1 else []
         if kind == 2 and self.pool.synthetic:
@@ -196,8 +197,39 @@ class Sampler:
         length = min(len(data["content"]), len(source["content"]))
         avoid = tuple(data["spans"][span]) if same else None
         begin = self._crop(length, avoid)  # type: ignore[arg-type]
-        mean, loud = self._source_statistics(source, begin)
+        inputs = self._inputs(source, data, voice, begin, length, None)
+        return inputs | {
+            "wide": np.array(target.clip.wide),
+            "identity": voice_entry.data["embeddings"][span],
+        }
 
+    def conversion(self) -> Arrays:
+        """A moment of somebody's speech to be said in another's voice; `wav` is the source, there is no target."""
+
+        def anyone() -> Entry:
+            pool = self.pool.real if self.rng.random() < 0.75 or not self.pool.synthetic else self.pool.synthetic
+            return pool[self.rng.integers(len(pool))]
+
+        source, voice_entry = anyone(), anyone()
+        span = int(self.rng.integers(len(voice_entry.data["spans"])))
+        voice = describe_span(self.constants, voice_entry, span, not voice_entry.clip.wide)
+        length = len(source.data["content"])
+        begin = self._crop(length, None)
+        inputs = self._inputs(source.data, source.data, voice, begin, length, voice["register"])
+        return inputs | {
+            "wide": np.array(voice_entry.clip.wide),
+            "identity": voice_entry.data["embeddings"][span],
+        }
+
+    def _inputs(
+        self, source: Arrays, target: Arrays, voice: Arrays, begin: int, length: int, register: np.ndarray | None
+    ) -> Arrays:  # fmt: skip
+        """What the decoder and the synthesiser get, and the target's samples.
+
+        Args:
+            register: where to move the target's pitch to; None leaves it.
+        """
+        mean, loud = self._source_statistics(source, begin)
         total = self.steps + self.warm
         index = np.arange(begin, begin + total)
         valid = index < length
@@ -207,7 +239,12 @@ class Sampler:
         points = (2 * index[:, None] + np.arange(2)).reshape(-1)
         level = np.where(np.repeat(valid, 2), source["level"][points].astype(np.float32), -100)
         grid_points = 2 * begin + np.arange(2 * total + 2)
-        log_f0, voicing = pitch.at_points(data["pitch"], data["confidence"], grid_points)
+        log_f0, voicing = pitch.at_points(target["pitch"], target["confidence"], grid_points)
+        if register is not None:
+            heights = target["pitch"][target["confidence"] >= 0.5]
+            stretch = float(np.clip(np.sqrt(register[1] / (heights.std() + 0.02)), 0.8, 1.25))
+            moved = register[0] + stretch * (log_f0 - heights.mean())
+            log_f0 = np.clip(moved, np.log(40.0), np.log(1200.0)).astype(np.float32)
         voicing[1:-1] *= np.repeat(valid, 2)
         rows = frames.rows(
             np.zeros((total, frames.BOTTLENECK), np.float32), matched, level, loud,
@@ -219,7 +256,7 @@ class Sampler:
         start = (2 * begin + skip) * grid.HOP
         samples = 2 * self.steps * grid.HOP
         wav = np.zeros(samples, np.float32)
-        piece = data["wav"][start : start + samples].astype(np.float32) / 32768
+        piece = target["wav"][start : start + samples].astype(np.float32) / 32768
         wav[: len(piece)] = piece
         return {
             "content": content / self.constants["content_scale"],
@@ -230,10 +267,10 @@ class Sampler:
             "pulses": pulses,
             "noise": excitation.noise(int(self.rng.integers(1 << 40)), 0, samples + grid.HOP),
             "wav": wav,
-            "wide": np.array(target.clip.wide),
-            "identity": voice_entry.data["embeddings"][span],
         }
 
-    def batch(self, size: int) -> Arrays:
-        examples = [self.example() for _ in range(size)]
+    def batch(self, size: int, conversions: int = 0) -> Arrays:
+        """`size` examples, of which the last `conversions` have no target."""
+        examples = [self.example() for _ in range(size - conversions)]
+        examples += [self.conversion() for _ in range(conversions)]
         return {name: np.stack([e[name] for e in examples]) for name in examples[0]}

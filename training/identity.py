@@ -49,7 +49,7 @@ class IdentityLoss(nn.Module):
         self.fbank = Fbank()
         self.register_buffer("taps", torch.from_numpy(spectrum.decimator().copy()))
 
-    def _to_analysis_rate(self, samples: Tensor) -> Tensor:
+    def to_analysis_rate(self, samples: Tensor) -> Tensor:
         """`spectrum.to_analysis_rate` with gradients."""
         count = samples.shape[-1] // 3
         parts = []
@@ -60,7 +60,7 @@ class IdentityLoss(nn.Module):
         return torch.stack(parts, -1).flatten(1)
 
     def _features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        bank = self.fbank(self._to_analysis_rate(samples))
+        bank = self.fbank(self.to_analysis_rate(samples))
         with torch.autocast("cpu", torch.bfloat16):
             x = self.encoder.frames(bank)
             pooled = torch.cat([x.mean(-1), x.float().std(-1)], 1)
@@ -74,3 +74,7 @@ class IdentityLoss(nn.Module):
         features, embedding = self._features(output)
         distance = (features - wanted).abs().mean() / (wanted.abs().mean() + 1e-6)
         return distance, (1 - functional.cosine_similarity(embedding, identity)).mean()
+
+    def angle(self, output: Tensor, identity: Tensor) -> Tensor:
+        """As the second of `forward`, where there is no target."""
+        return (1 - functional.cosine_similarity(self._features(output)[1], identity)).mean()

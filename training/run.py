@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-STAGES = ("weights", "speak", "features", "train", "export")
+STAGES = ("weights", "speak", "features", "train", "sharpen", "export")
 KOKORO = Path(__file__).parent / "kokoro.yaml"
 PACKAGE = Path(__file__).parents[1] / "src" / "seedvc_live" / "engines" / "nano" / "weights"
 
@@ -103,10 +103,16 @@ def main() -> None:
         from training.train import train
 
         train(config, corpus, options.run, options.start)
+    sharper = options.run / "sharpen"
+    if "sharpen" in options.stages:
+        from training.train import continue_in, train
+
+        continue_in(options.run, sharper)
+        train(config | config["sharpen"], corpus, sharper, sharper / "start.safetensors")
     if "export" in options.stages:
         from training.export import export_run
 
-        export_run(options.run, options.out, options.checkpoint)
+        export_run(sharper, options.out, options.checkpoint)
 
 
 if __name__ == "__main__":

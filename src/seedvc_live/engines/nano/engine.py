@@ -292,7 +292,8 @@ class _Job:
         target = self.window.voice.tensors["colour"]
         envelopes = envelopes + colour.correction(target, voiced)[:, None]
         colour = colour.heard(envelopes, level, voiced, speech)
-        envelopes = np.minimum(envelopes + colour.gain() + frames.gate(level)[:, None, None], _CEILING)
+        quiet = frames.gate(level) + frames.pause(level, self.statistics.floor, self.statistics.mean_level())
+        envelopes = np.minimum(envelopes + colour.gain() + quiet[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
         warm = _WARM if self.window.state is None else 0
         start = self.window.start - warm * grid.STEP

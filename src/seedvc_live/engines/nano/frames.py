@@ -17,6 +17,10 @@ WIDTH = BOTTLENECK + BANDS + 16
 _BAND_CENTRE = -10.0
 _GATE = -62.0
 """Below this level (dB) output is faded out."""
+_ABOVE_FLOOR, _BELOW_SPEECH = 9.0, 18.0
+"""A pause is at most so many dB above the noise floor, and at least so many below the speech."""
+_QUIETER = 18.0
+"""Most dB taken from a pause."""
 
 
 def rows(
@@ -68,3 +72,16 @@ def gate(level: Array) -> Array:
     """Log gain at points that takes what is near silence to silence; shape of `level` (dB)."""
     below = np.maximum(0, _GATE - level)
     return np.where(level <= -90, -40.0, -0.25 * below).astype(np.float32)
+
+
+def pause(level: Array, floor: float, mean_level: float) -> Array:
+    """Log gain at points that takes the source's room from the pauses; shape of `level` (dB).
+
+    Noise drawn anew sounds worse than the noise it stands for. Where the noise is as loud as the speech almost,
+    nothing is taken: there a pause cannot be told from a consonant.
+
+    Args:
+        floor: level of the noise, dB; mean_level: of the speech.
+    """
+    below = min(floor + _ABOVE_FLOOR, mean_level - _BELOW_SPEECH) - level
+    return np.asarray(-NEPER_PER_DB * np.clip(2 * below, 0, _QUIETER), np.float32)

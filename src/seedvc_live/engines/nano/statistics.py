@@ -22,6 +22,10 @@ _LEVEL_PRIOR = 5.0
 _REGISTER_PRIOR = 3.0
 """Voiced points by which the first register is drawn to the general one."""
 _SPREAD_PRIOR = 200.0
+_FLOOR_RISE = 2.0
+"""dB by which the noise floor may rise in a second."""
+_LOWEST_FLOOR, _SILENCE = -75.0, -90.0
+"""dB; digital silence says nothing of the room."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Statistics:
     """Sum of log F0 over voiced points."""
     square: float = 0.0
     voiced: float = 0.0
+    floor: float = 0.0
+    """dB below which nothing has been for a while: the room and the microphone."""
 
     @classmethod
     def empty(cls) -> Statistics:
@@ -55,6 +61,9 @@ class Statistics:
         keep = min(1.0, _MEMORY * grid.RATE / grid.HOP / max(1.0, self.points))
         keep_voiced = min(1.0, _MEMORY * grid.RATE / grid.HOP / max(1.0, self.voiced))
         heights = log_f0[pitched].astype(np.float64)
+        rise = _FLOOR_RISE * grid.HOP / grid.RATE
+        heard = np.maximum(level[level > _SILENCE], _LOWEST_FLOOR)
+        ages = np.arange(len(heard))[::-1]
         return Statistics(
             content=(keep_steps * self.content + content[of_steps].sum(0)).astype(np.float32),
             steps=keep_steps * self.steps + int(of_steps.sum()),
@@ -64,6 +73,7 @@ class Statistics:
             pitch=keep_voiced * self.pitch + float(heights.sum()),
             square=keep_voiced * self.square + float(np.square(heights).sum()),
             voiced=keep_voiced * self.voiced + len(heights),
+            floor=min(self.floor + rise * len(heard), float((heard + rise * ages).min(initial=0.0))),
         )
 
     def content_mean(self, constants: Mapping[str, npt.NDArray[Any]]) -> Array:
