@@ -38,15 +38,15 @@ _SYMBOLS = {
 }  # fmt: skip
 
 
-def phonemes(text: str) -> str:
-    """A sentence in Kokoro's phonemes (American English), by espeak-ng.
+def phonemes(text: str, language: str = "en-us") -> str:
+    """A sentence in Kokoro's phonemes, by espeak-ng; `language` as that names it.
 
     Raises:
         RuntimeError: espeak-ng is not installed, or failed.
     """
     parts = [part.strip() for part in _PAUSES.split(text) if part.strip()]
     spoken = [part for part in parts if not _PAUSES.fullmatch(part)]
-    command = ["espeak-ng", "-q", "--ipa=3", "-v", "en-us"]
+    command = ["espeak-ng", "-q", "--ipa=3", "-v", language]
     try:
         answers = [
             subprocess.run([*command, "--", part], capture_output=True, text=True, check=True).stdout for part in spoken
@@ -56,12 +56,16 @@ def phonemes(text: str) -> str:
     said = dict(zip(spoken, answers, strict=True))
     out = ""
     for part in parts:
-        out = out + part if part not in said else f"{out} {_converted(said[part])}"
+        out = out + part if part not in said else f"{out} {_converted(said[part], language)}"
     return out.strip()
 
 
-def _converted(ipa: str) -> str:
+def _converted(ipa: str, language: str = "en-us") -> str:
     ipa = re.sub(r"\(.*?\)", "", " ".join(ipa.split())).translate(_TIES)
+    if language != "en-us":
+        for symbol in ("t͡ʃ", "d͡ʒ"):
+            ipa = ipa.replace(symbol, _SYMBOLS[symbol])
+        return ipa.replace("͡", "")
     # American speech colours the vowel already; the r is not said twice.
     ipa = ipa.replace("ɜːɹ", "ɜː").replace("ɚɹ", "ɚ")
     for symbol, ours in _SYMBOLS.items():
@@ -97,13 +101,13 @@ class Kokoro:
                     styles = np.frombuffer(data.read(), "<f4").reshape(-1, 1, 256)
                     self.voices[Path(member.name).stem] = styles
 
-    def tokens(self, text: str) -> np.ndarray:
+    def tokens(self, text: str, language: str = "en-us") -> np.ndarray:
         """Phoneme tokens of a sentence, shape (1, n), a pause at each end.
 
         Raises:
             ValueError: it is too long for the network.
         """
-        numbers = [self._vocabulary[symbol] for symbol in phonemes(text) if symbol in self._vocabulary]
+        numbers = [self._vocabulary[symbol] for symbol in phonemes(text, language) if symbol in self._vocabulary]
         if not 0 < len(numbers) <= _LONGEST - 2:
             raise ValueError(f"{len(numbers)} phonemes in: {text}")
         return np.array([[0, *numbers, 0]], np.int64)

@@ -292,7 +292,9 @@ class _Job:
         target = self.window.voice.tensors["colour"]
         envelopes = envelopes + colour.correction(target, voiced)[:, None]
         colour = colour.heard(envelopes, level, voiced, speech)
-        quiet = frames.gate(level) + frames.pause(level, self.statistics.floor, self.statistics.mean_level())
+        mean_level = self.statistics.mean_level()
+        quiet = frames.gate(level) + frames.pause(level, self.statistics.floor, mean_level)
+        quiet += frames.headroom(mean_level)
         envelopes = np.minimum(envelopes + colour.gain() + quiet[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)
         warm = _WARM if self.window.state is None else 0

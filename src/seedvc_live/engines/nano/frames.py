@@ -17,6 +17,8 @@ WIDTH = BOTTLENECK + BANDS + 16
 _BAND_CENTRE = -10.0
 _GATE = -62.0
 """Below this level (dB) output is faded out."""
+_LOUD = -17.0
+"""Speech of this mean level (dB) just fits below full scale."""
 _ABOVE_FLOOR, _BELOW_SPEECH = 9.0, 18.0
 """A pause is at most so many dB above the noise floor, and at least so many below the speech."""
 _QUIETER = 18.0
@@ -66,6 +68,11 @@ def base(matched: Array, level: Array) -> Array:
     """
     points = np.stack([(matched[:-1] + matched[1:]) / 2, matched[1:]], 1).reshape(-1, matched.shape[-1])
     return np.asarray(points + level[:, None] * NEPER_PER_DB, np.float32)
+
+
+def headroom(mean_level: float) -> np.float32:
+    """Log gain for a source of this mean level (dB): an overdriven one is louder than speech with its peaks can be."""
+    return np.float32(-NEPER_PER_DB * max(0.0, mean_level - _LOUD))
 
 
 def gate(level: Array) -> Array:
