@@ -62,7 +62,7 @@ def download(
 def _fetch(store: ModelStore, file: HubFile) -> None:
     try:
         from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise EngineError(
             "downloading models needs huggingface_hub; install it with: pip install 'seedvc-live[seed-vc]'"
@@ -104,7 +104,7 @@ def _fetch(store: ModelStore, file: HubFile) -> None:
 
 def _ask(store: ModelStore, file: HubFile) -> _Remote:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+    from huggingface_hub.utils import build_hf_headers
 
     url = hf_hub_url(file.repository, file.name, revision=store.revision(file))
     found = get_hf_file_metadata(url)
