@@ -24,9 +24,10 @@ def test_one_pair_from_table_to_report(tmp_path) -> None:
     assert json.loads((out / "evaluation.json").read_text()) == result
     systems = {(entry["condition"], entry["system"]): entry for entry in result["summary"]}
     assert set(systems) == {
-        *(("clean", name) for name in ("floor", "ceiling", "streaming", "world", "resynthesis")),
+        *(("clean", name) for name in ("floor", "ceiling", "streaming", "whole", "world", "resynthesis")),
         ("quiet", "floor"),
         ("quiet", "streaming"),
+        ("quiet", "whole"),
     }
     floor, ceiling = systems["clean", "floor"], systems["clean", "ceiling"]
     assert floor["word_error"] == 0
@@ -39,5 +40,5 @@ def test_one_pair_from_table_to_report(tmp_path) -> None:
     assert about["machine"]["cores"] >= 1
     assert (out / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (out / "evaluation.svg").read_text()
-    assert (out / "evaluation.html").read_text().count("<audio") == 6 + 3
+    assert (out / "evaluation.html").read_text().count("<audio") == 7 + 4
     assert "| streaming |" in (out / "evaluation.md").read_text()
