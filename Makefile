@@ -9,6 +9,8 @@ ALL := $(VENV)/.all
 CORPUS ?= ../shared/corpus
 # The full set of recorded vectors is checked where it is there; the tests bring the most telling part.
 VECTORS ?= $(wildcard ../shared/conformance)
+# What `make test` runs; `make test-all AFTER_CORE=1` leaves it out.
+CORE := not slow and not torch and not evaluate and not browser
 CAMPPLUS := $(VENV)/campplus_cn_common.bin
 export PYTHON
 
@@ -26,10 +28,11 @@ demo: $(RUN) ## install, convert the bundled clip to the bundled reference voice
 	@echo "Listen:  demo/source.flac (who speaks)  demo/reference.flac (whose voice)  demo/converted.wav (the result)"
 
 test: $(DEV) ## the core tests: no torch, no browser
-	$(PY) -m pytest -m "not slow and not torch and not evaluate and not browser"
+	$(PY) -m pytest -m "$(CORE)"
 
 test-all: $(ALL) ## every test, with torch, the evaluation models and a browser
-	SEEDVC_LIVE_TEST_ALL=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests $(if $(VECTORS),--vectors=$(VECTORS)) --campplus=$(CAMPPLUS)
+	SEEDVC_LIVE_TEST_ALL=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests $(if $(AFTER_CORE),-m "not ($(CORE))") \
+	  $(if $(VECTORS),--vectors=$(VECTORS)) --campplus=$(CAMPPLUS)
 
 check: $(DEV) ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .

@@ -236,9 +236,10 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
 def _gains(job: nano._Job, after: State, voice: Voice) -> np.ndarray:
     colour = nano.Colour.unpack(after)
     points = BLOCK // grid.HOP
-    pauses = frames.pause(job.level[-points:], job.statistics.floor, job.statistics.mean_level())
+    mean_level = job.statistics.mean_level()
+    quieter = frames.pause(job.level[-points:], job.statistics.floor, mean_level) + frames.headroom(mean_level)
     corrections = colour.correction(voice.tensors["colour"], job.voicing[-points - 1 : -1])
-    return corrections + colour.gain() + pauses[:, None]
+    return corrections + colour.gain() + quieter[:, None]
 
 
 def test_bad_samples_leave_no_trace(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
