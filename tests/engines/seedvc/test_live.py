@@ -39,6 +39,7 @@ def test_an_rtp_stream(models: Path, tmp_path: Path) -> None:
     reference = write_wav(tmp_path / "reference.wav", speechlike(1.5, 22050, 1).samples, 22050)
     settings = [word for name, value in EASY.items() for word in ("--set", f"{name}={value}")]
     engine = ("--engine", "seed-vc", "--model", "whisper-small", "--model-dir", str(models), "--truncate", *settings)
+    engine += ("--playout", "500")  # a busy processor may stand still for longer than the measured reserve
     result = convert_live(tmp_path / "run", "rtp", {}, source, (*engine, "--reference", str(reference)))
     report = result.report
     assert (report["engine"], report["model"], report["dropped_blocks"]) == ("seed-vc", "whisper-small", 0)
@@ -64,7 +65,7 @@ def test_a_webrtc_session(models: Path, tmp_path: Path, monkeypatch: pytest.Monk
             assert (facts["sample_rate"], facts["weights"]) == (22050, engine.weights_hash)
             client = Client(speechlike(20.0, RATE, 3).samples)
             made = await worker.create(
-                "one", await client.offer(), "seed-vc", voice_file=str(voice), settings=EASY, policy={"playout_ms": 60}
+                "one", await client.offer(), "seed-vc", voice_file=str(voice), settings=EASY, policy={"playout_ms": 300}
             )
             await client.accept(made["sdp"])
             await worker.event("one", "state", state="connected")
