@@ -95,15 +95,25 @@ def test_an_interrupted_download_is_continued(hub: FakeHub, tmp_path: Path, how:
     folder, stall = tmp_path / "models", 15_000_000
     hub.stall_after = stall
     running = subprocess.Popen(
-        command("download", "--model-dir", folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("download", "--model-dir", folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in a shell's background, SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     part: list[Path] = []
-    while time.monotonic() < deadline and not any(path.stat().st_size for path in part):
-        part = list(folder.glob("models--Plachta--Seed-VC/snapshots/*/*.part"))
-        time.sleep(0.05)
-    running.send_signal(how)
-    _, err = running.communicate(timeout=60)
+    try:
+        while time.monotonic() < deadline and not any(path.stat().st_size for path in part):
+            part = list(folder.glob("models--Plachta--Seed-VC/snapshots/*/*.part"))
+            time.sleep(0.05)
+        running.send_signal(how)
+        _, err = running.communicate(timeout=60)
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.communicate()
     assert running.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL), err
     kept = part[0].stat().st_size
     assert 0 < kept <= stall
