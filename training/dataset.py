@@ -20,8 +20,10 @@ class Entry:
 
     clip: corpus.Clip
     data: Arrays
-    copy: Arrays | None
-    """Its perturbed copy."""
+    copies: list[Arrays]
+    """Its perturbed copies."""
+    voices: dict[tuple[int, bool], Arrays]
+    """What `describe_span` said of it."""
 
 
 def _load(path: Path) -> Arrays:
@@ -51,15 +53,14 @@ class Pool:
             # A clip must hold a crop and a reference.
             if len(data["content"]) < 90 or (data["confidence"] >= 0.5).sum() < 20:
                 continue
-            entry = Entry(clip, data, None)
+            entry = Entry(clip, data, [], {})
             self.entries.append(entry)
             (self.synthetic if clip.wide else self.real).append(entry)
             self.of_group[clip.group].append(entry)
             self.of_speaker[clip.speaker].append(entry)
         for entry in self.real:
-            path = self.folder / f"{entry.clip.name}.pert.npz"
-            if entry.copy is None and path.exists():
-                entry.copy = _load(path)
+            while (path := self.folder / f"{entry.clip.name}.pert{len(entry.copies)}.npz").exists():
+                entry.copies.append(_load(path))
 
 
 def step_pitch(data: Arrays) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +94,7 @@ def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> A
         shapes = shapes if entry.clip.wide else envelope.fill_narrow(shapes)
         level = entry.data["level"][1::2].astype(np.float32)
         speech = reference.active(level, float(level.max()))
+        shapes = reference.without_noise(shapes, level)
         is_voiced = step_pitch(entry.data)[1] >= 0.5
         voiced.append(shapes[speech & is_voiced])
         unvoiced.append(shapes[speech & ~is_voiced])
@@ -106,7 +108,7 @@ def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> A
     constants["condition_mean"] = np.zeros(width, np.float32)
     constants["condition_scale"] = np.ones(width, np.float32)
     raw = np.stack([
-        describe_span(constants, entry, index, narrow=not entry.clip.wide)["condition"]
+        _described(constants, entry, index, narrow=not entry.clip.wide)["condition"]
         for entry in pool.entries
         for index in range(len(entry.data["spans"]))
     ])  # fmt: skip
@@ -116,7 +118,13 @@ def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> A
 
 
 def describe_span(constants: Arrays, entry: Entry, index: int, narrow: bool) -> Arrays:
-    """The voice that enrolling one of a clip's spans gives."""
+    """The voice that enrolling one of a clip's spans gives; remembered."""
+    if (index, narrow) not in entry.voices:
+        entry.voices[index, narrow] = _described(constants, entry, index, narrow)
+    return entry.voices[index, narrow]
+
+
+def _described(constants: Arrays, entry: Entry, index: int, narrow: bool) -> Arrays:
     data = entry.data
     begin, end = data["spans"][index]
     log_f0, voicing = step_pitch(data)
@@ -178,7 +186,7 @@ class Sampler:
     def example(self) -> Arrays:
         """A moment of somebody's speech, the content of it in another voice, and what the voice said there."""
         kind = self.rng.choice(3, p=self.shares)
-        copies = [e for e in self.pool.real if e.copy is not None] if kind == 1 else []
+        copies = [e for e in self.pool.real if e.copies] if kind == 1 else []
         if kind == 2 and self.pool.synthetic:
             source_entry = self.pool.synthetic[self.rng.integers(len(self.pool.synthetic))]
             group = self.pool.of_group[source_entry.clip.group]
@@ -186,7 +194,7 @@ class Sampler:
             source = source_entry.data
         elif copies:
             target = copies[self.rng.integers(len(copies))]
-            source = target.copy or {}
+            source = target.copies[self.rng.integers(len(target.copies))]
         else:
             target = self.pool.real[self.rng.integers(len(self.pool.real))]
             source = target.data
@@ -200,7 +208,7 @@ class Sampler:
         inputs = self._inputs(source, data, voice, begin, length, None)
         return inputs | {
             "wide": np.array(target.clip.wide),
-            "identity": voice_entry.data["embeddings"][span],
+            "identity": voice_entry.data["identities"][span],
         }
 
     def conversion(self) -> Arrays:
@@ -218,7 +226,7 @@ class Sampler:
         inputs = self._inputs(source.data, source.data, voice, begin, length, voice["register"])
         return inputs | {
             "wide": np.array(voice_entry.clip.wide),
-            "identity": voice_entry.data["embeddings"][span],
+            "identity": voice_entry.data["identities"][span],
         }
 
     def _inputs(
@@ -248,7 +256,8 @@ class Sampler:
         voicing[1:-1] *= np.repeat(valid, 2)
         rows = frames.rows(
             np.zeros((total, frames.BOTTLENECK), np.float32), matched, level, loud,
-            source["bands"][points].astype(np.float32), log_f0[1:-1], voicing[1:-1], voice["register"],
+            source["bands"][points].astype(np.float32), source["changes"][points].astype(np.float32),
+            log_f0[1:-1], voicing[1:-1], voice["register"],
         )  # fmt: skip
         skip = 2 * self.warm
         base = frames.base(np.concatenate([matched[:1], matched]), level)

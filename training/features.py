@@ -1,8 +1,9 @@
 """Features of every clip, in the streaming geometry of live use, one file per clip.
 
-Per clip `NAME.npz`: wav (24 kHz, int16), content (steps, 384), level and bands (points), log_f0 and
-confidence at the points, shapes (steps, 80), spans and embeddings of possible references. Perturbed copies
-`NAME.pert.npz` hold content, level and bands only.
+Per clip `NAME.npz`: wav (24 kHz, int16; of recordings without their noise), content (steps, 384), level, bands and
+changes (points), pitch and confidence of the tracker's frames, shapes (steps, 80), spans of possible references with
+embeddings as live, and `identities`, those of wav. Perturbed copies `NAME.pert0.npz`, … hold content, level, bands and
+changes only.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 import soxr
 
-from seedvc_live.engines.nano import analysis, envelope, grid, pitch
+from seedvc_live.engines.nano import analysis, envelope, grid, pitch, spectrum
 from seedvc_live.engines.nano.networks import open_session
 from seedvc_live.engines.nano.profiles import PROFILES, Name
 from seedvc_live.engines.nano.speaker import embed
 from training import augment, corpus
+from training.clean import Denoiser
 
 BLOCK_POINTS = 16
 PROFILE_NAMES: tuple[Name, ...] = ("balanced", "low-latency", "quality")
@@ -30,17 +32,18 @@ SPANS = 3
 def source_features(
     encoder: Any, samples: np.ndarray, layout: grid.Layout = grid.LAYOUT, block_points: int = BLOCK_POINTS
 ) -> dict[str, np.ndarray]:
-    """Content, level and bands of a 16 kHz signal, block by block as in a stream."""
+    """Content, level, bands and changes of a 16 kHz signal, block by block as in a stream."""
     windows = analysis.cut_windows(samples, block_points, layout)
     parts = [
         analysis.content_and_levels(encoder, windows[i : i + 16], layout=layout) for i in range(0, len(windows), 16)
     ]
-    content, level, bands = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    content, level, bands, changes = (np.concatenate([part[i] for part in parts]) for i in range(4))
     points = len(samples) // grid.ANALYSIS_HOP // 2 * 2
     return {
         "content": content.reshape(-1, content.shape[-1])[: points // 2].astype(np.float16),
         "level": level.reshape(-1)[:points].astype(np.float16),
         "bands": bands.reshape(-1, bands.shape[-1])[:points].astype(np.float16),
+        "changes": changes.reshape(-1, changes.shape[-1])[:points].astype(np.float16),
     }
 
 
@@ -68,6 +71,8 @@ def perturbed_features(
         "content": stretched(features["content"], 2, points // 2),
         "level": stretched(features["level"], 1, points),
         "bands": stretched(features["bands"], 1, points),
+        # A point of the copy is `ratio` points long.
+        "changes": stretched(features["changes"] / np.float16(ratio), 1, points),
     }
 
 
@@ -76,10 +81,11 @@ def target_features(
     speaker: Any,
     wide: np.ndarray,
     narrow: np.ndarray,
+    clean: np.ndarray,
     level: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s."""
+    """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s; `clean` is the target."""
     points = len(level)
     log_f0, confidence = pitch.track(tracker, narrow[None])
     steps = points // 2
@@ -93,13 +99,20 @@ def target_features(
         spans.append((begin, begin + length))
     per_step = 2 * grid.ANALYSIS_HOP
     embeddings = [embed(speaker, narrow[begin * per_step : end * per_step]) for begin, end in spans]
+    identities = embeddings
+    if clean is not wide:
+        of_clean = np.asarray(soxr.resample(clean, grid.RATE, grid.ANALYSIS_RATE), np.float32)
+        identities = [embed(speaker, of_clean[begin * per_step : end * per_step]) for begin, end in spans]
     return {
-        "wav": np.clip(np.round(wide * 32767), -32768, 32767).astype(np.int16),
+        "wav": np.clip(np.round(clean * 32767), -32768, 32767).astype(np.int16),
         "pitch": log_f0[0],
         "confidence": confidence[0],
-        "shapes": envelope.shapes(wide, level.astype(np.float32)).astype(np.float16),
+        "shapes": envelope.shapes(spectrum.without_rumble(wide, grid.RATE), level.astype(np.float32)).astype(
+            np.float16
+        ),
         "spans": np.array(spans),
         "embeddings": np.stack(embeddings).astype(np.float32),
+        "identities": np.stack(identities).astype(np.float32),
     }
 
 
@@ -110,16 +123,21 @@ def extract(
     seed: int,
     perturb: tuple[float, float],
     degraded_share: float = 0.0,
+    copies: int = 1,
+    wheels: Path | None = None,
 ) -> None:
     """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech.
 
     Args:
+        wheels: where the denoiser is unpacked; without it recordings are targets as they are.
+        copies: of each recording.
         perturb: lowest and highest factor of the copies' pitch and formants.
         degraded_share: of the copies, that are also degraded (`augment`); copies are heard in any profile's windows.
     """
     out.mkdir(parents=True, exist_ok=True)
     encoder, tracker = open_session(weights / "content.onnx"), open_session(weights / "pitch.onnx")
     speaker = open_session(weights / "speaker.onnx")
+    denoiser = Denoiser(wheels) if wheels is not None else None
 
     def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
         part = path.with_suffix(".part")
@@ -134,18 +152,22 @@ def extract(
             continue
         rng = np.random.default_rng([seed, *clip.name.encode()])
         wide, narrow = corpus.read(clip)
+        narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
-        save(path, features | target_features(tracker, speaker, wide, narrow, features["level"], rng))
-    for clip in real:
-        path = out / f"{clip.name}.pert.npz"
+        # What was spoken by a machine has no noise.
+        clean = denoiser(wide, grid.RATE) if denoiser is not None and not clip.wide else wide
+        save(path, features | target_features(tracker, speaker, wide, narrow, clean, features["level"], rng))
+    for index, clip in ((index, clip) for index in range(copies) for clip in real):
+        path = out / f"{clip.name}.pert{index}.npz"
         if path.exists():
             continue
-        rng = np.random.default_rng([seed + 1, *clip.name.encode()])
+        rng = np.random.default_rng([seed + 1 + index, *clip.name.encode()])
         ratio = float(np.exp(rng.uniform(*np.log(perturb))))
         _, narrow = corpus.read(clip)
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
         if rng.random() < degraded_share:
             narrow = augment.degraded(narrow, rng)
+        narrow = spectrum.without_rumble(narrow)
         profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
         copy = perturbed_features(encoder, narrow, ratio, points, profile.layout, round(100 * profile.block))
         save(path, copy | {"ratio": np.array(ratio)})

@@ -98,7 +98,10 @@ def main() -> None:
 
         low, high = config["perturb"]
         share = float(config.get("degraded", 0.0))
-        extract(corpus, options.out, options.run / "features", config["seed"], (low, high), share)
+        extract(
+            corpus, options.out, options.run / "features", config["seed"], (low, high), share, config["copies"],
+            options.run / "wheels",
+        )  # fmt: skip
     if "train" in options.stages:
         from training.train import train
 

@@ -24,6 +24,7 @@ from training.dataset import Arrays, Pool, Sampler, measure_constants
 from training.identity import IdentityLoss
 from training.losses import SpectralLoss
 from training.model import Bottleneck, Decoder, Synthesiser
+from training.naturalness import NaturalnessLoss, load_distillmos
 from training.whisper import load_whisper
 from training.words import WordsLoss
 
@@ -52,7 +53,7 @@ def render(model: nn.Module, synthesiser: Synthesiser, batch: dict[str, Tensor])
     return samples
 
 
-FIGURES = ("dev", "spectral", "identity", "voice", "words", "adversarial", "verdict")
+FIGURES = ("dev", "spectral", "identity", "voice", "words", "naturalness", "adversarial", "verdict")
 """Columns of `curve.csv`: the spectral loss of held-back speakers, then the losses."""
 
 
@@ -63,6 +64,7 @@ class Judges:
     spectral: SpectralLoss
     identity: IdentityLoss
     words: WordsLoss
+    naturalness: NaturalnessLoss
     discriminators: Discriminators
 
     def losses(
@@ -82,6 +84,8 @@ class Judges:
         elif step % 2 == 0:
             distance, angle = self.identity(output[:part], wav[:part], identity[:part])
             losses["identity"] = distance + config["angle"] * angle
+        if config["naturalness_every"] and step % config["naturalness_every"] == 0:
+            losses["naturalness"] = self.naturalness(self.identity.to_analysis_rate(output))
         if adversarial:
             self.discriminators.requires_grad_(False)
             deceive, match = self.discriminators.deceive_loss(output, wav[:aligned], wide)
@@ -180,6 +184,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
             constants["content_scale"],
             constants["key_projection"],
         ),
+        NaturalnessLoss(load_distillmos(wheels)),
         Discriminators(),
     )
     balance = Balance(config["shares_of_losses"])

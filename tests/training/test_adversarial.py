@@ -113,14 +113,16 @@ def test_a_conversion_is_the_sources_words_at_the_voices_pitch(tmp_path: Path) -
             "content": rng.normal(size=(steps, 384)).astype(np.float16),
             "level": np.full(2 * steps, -20, np.float16),
             "bands": np.full((2 * steps, 4), -6, np.float16),
+            "changes": np.zeros((2 * steps, 16), np.float16),
             "shapes": rng.normal(size=(steps, 80)).astype(np.float16),
             "pitch": np.log(hertz) + rng.normal(0, 0.1, frames).astype(np.float32),
             "confidence": np.ones(frames, np.float32),
             "wav": np.full(steps * grid.STEP, round(hertz), np.int16),
             "spans": np.array([(0, steps)]),
-            "embeddings": np.full((1, 192), hertz, np.float32),
+            "embeddings": np.zeros((1, 192), np.float32),
+            "identities": np.full((1, 192), hertz, np.float32),
         }
-        return Entry(Clip(name, tmp_path, name, name, wide=False), data, None)
+        return Entry(Clip(name, tmp_path, name, name, wide=False), data, [], {})
 
     pool = Pool(tmp_path, [])
     low, high = entry("low", 100), entry("high", 220)

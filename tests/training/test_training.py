@@ -115,6 +115,13 @@ def test_perturbed_features_keep_the_time_grid() -> None:
         # Row k stands for point k + 1; the burst fills points 100 to 110.
         assert abs(loud[0] + 1 - 99) <= 2
         assert abs(loud[-1] + 1 - 111) <= 2
+        # It begins in all bands, and ends in all bands.
+        assert features["changes"].shape == (200, 16)
+        moves = features["changes"].astype(np.float32).mean(1)
+        assert abs(np.argmax(moves) + 1 - 99.5) <= 2
+        assert abs(np.argmin(moves) + 1 - 110.5) <= 2
+        # 60 dB, however long they take.
+        assert moves[90:105].sum() == pytest.approx(58, abs=8)
 
 
 def test_levels_are_the_engines() -> None:

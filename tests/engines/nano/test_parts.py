@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedvc_live.audio.pcm import Pcm
-from seedvc_live.engines.nano import analysis, colour, envelope, excitation, frames, grid, pitch, spectrum, synthesis
+from seedvc_live.engines.nano import (
+    analysis,
+    colour,
+    envelope,
+    excitation,
+    frames,
+    grid,
+    pitch,
+    reference,
+    spectrum,
+    synthesis,
+)
 from seedvc_live.engines.nano.engine import NanoEngine
 from seedvc_live.engines.nano.statistics import Statistics
 
@@ -102,6 +113,60 @@ def test_content_mel_does_not_depend_on_loudness() -> None:
     quiet = spectrum.whisper_mel(analysis.window_power(samples[None] * np.float32(0.1)))
     assert loud.shape == (1, 80, 101)
     np.testing.assert_allclose(loud, quiet, atol=1e-3)
+
+
+def test_rumble_goes_and_speech_stays() -> None:
+    time = np.arange(16000) / 16000
+
+    def gain(hertz: float) -> float:
+        tone = np.sin(2 * np.pi * hertz * time).astype(np.float32)
+        return float(20 * np.log10(spectrum.without_rumble(tone)[8000:].std() / tone[8000:].std()))
+
+    assert gain(50) < -24
+    assert gain(60) < -15
+    assert gain(100) == pytest.approx(-0.3, abs=0.05)
+    assert gain(1000) == pytest.approx(0, abs=0.01)
+    # Whatever was before a window is forgotten long before its block; the end of the window changes nothing in it.
+    noise = excitation.noise(0, 0, 16000)
+    whole, late = spectrum.without_rumble(noise + 1), spectrum.without_rumble(noise[4000:] + 1)
+    np.testing.assert_allclose(late[4000:], whole[8000:], atol=1e-3)
+    np.testing.assert_allclose(spectrum.without_rumble(noise[:9000] + 1), whole[:9000], atol=1e-5)
+    np.testing.assert_array_equal(
+        spectrum.without_rumble(np.stack([noise, 2 * noise]))[0], spectrum.without_rumble(noise)
+    )
+
+
+def test_changes_do_not_depend_on_the_voice_or_the_loudness() -> None:
+    """A filter and a gain, as a throat and a microphone have them, leave changes as they were."""
+    noise = excitation.noise(0, 0, 16000).astype(np.float64)
+    hissing = np.concatenate([noise[:8000] * 0.03, noise[8000:] * 0.3])
+    coloured = (0.5 * (hissing + np.append(0, hissing[:-1]))).astype(np.float32)
+    made, other = (
+        spectrum.changes(spectrum.power_frames(x.astype(np.float32), 160, 400, 400, 2, 95)) for x in (hissing, coloured)
+    )
+    assert made.shape == (94, spectrum.CHANGE_BANDS)
+    assert np.argmax(made.mean(1)) + 3 == pytest.approx(50, abs=1)
+    # The filter has next to nothing in the last bands.
+    np.testing.assert_allclose(made[:, :12], other[:, :12], atol=0.5)
+    assert not spectrum.changes(np.zeros((5, 201), np.float32)).any()
+
+
+def test_a_reference_does_not_bring_its_noise_along() -> None:
+    rng = np.random.default_rng(0)
+    voice = rng.normal(-1, 0.3, (200, 80)).astype(np.float32)
+    voice[::4] = -6
+    level = np.where(np.arange(200) % 4, -20, -60).astype(np.float32)
+    # Hiss 35 dB below the speech, in the upper half.
+    absolute = np.exp(2 * (voice + level[:, None] * envelope.NEPER_PER_DB))
+    hiss = np.where(np.arange(80) >= 40, np.exp(2 * -55 * envelope.NEPER_PER_DB), 0)
+    noisy = 0.5 * np.log(absolute + hiss) - level[:, None] * envelope.NEPER_PER_DB
+    cleaned = reference.without_noise(noisy.astype(np.float32), level)
+    pauses = slice(None, None, 4)
+    # Speech stays, and so does a clean recording.
+    np.testing.assert_allclose(cleaned[1::4], voice[1::4], atol=0.1)
+    np.testing.assert_allclose(reference.without_noise(voice, level)[1::4], voice[1::4], atol=0.1)
+    assert (noisy - cleaned)[pauses, 40:].mean() > 1
+    assert reference.without_noise(np.zeros((0, 80), np.float32), np.zeros(0, np.float32)).shape == (0, 80)
 
 
 def test_narrow_recordings_are_recognised() -> None:

@@ -69,6 +69,21 @@ def test_a_source_30_db_down_is_converted_the_same_30_db_down(engine: NanoEngine
     assert median_pitch(engine, out * np.float32(10**1.5))[0] == pytest.approx(median_pitch(engine, full)[0], rel=0.1)
 
 
+def test_hum_is_not_taken_for_speech(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
+    """Mains hum as loud as the speech fills no pause and hides no voice; neither in a reference."""
+    source = np.concatenate([low.samples, np.zeros(RATE, np.float32), low.samples])
+    time = np.arange(len(source)) / RATE
+    hum = (np.sqrt(2) * low.samples.std() * np.sin(2 * np.pi * 50 * time)).astype(np.float32)
+    clean, _ = run(engine, voice, source)
+    humming, _ = run(engine, voice, source + hum)
+    pause = slice(len(low) + RATE // 2, len(low) + RATE * 9 // 10)
+    assert 20 * np.log10(humming[pause].std() / clean.std() + 1e-9) < -50
+    speech = loudness(clean) > loudness(clean).max() - 30
+    assert np.corrcoef(loudness(clean)[speech], loudness(humming)[speech])[0, 1] > 0.95
+    bare, with_hum = (engine.enroll(Pcm(x, RATE)) for x in (low.samples, low.samples + hum[: len(low)]))
+    assert np.abs(bare.tensors["colour"] - with_hum.tensors["colour"]).mean() < 0.2
+
+
 def test_a_clipped_source_is_still_a_voice(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
     source = np.clip(low.samples * np.float32(20), -0.9, 0.9)
     assert np.mean(np.abs(source) > 0.89) > 0.05

@@ -204,7 +204,7 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
     state: State | None = None
     for window, after in zip(windows(engine, voice, samples, NanoSettings()), states, strict=True):
         before = nano._BEFORE if state is None else 0
-        heard = nano.spectrum.to_analysis_rate(window.samples[None])
+        heard = nano.spectrum.without_rumble(nano.spectrum.to_analysis_rate(window.samples[None]))
         measured = nano.analysis.measure(engine._content, engine._pitch, heard, before, NanoSettings().layout)
         one = nano.analysis.Measured(*(part[0] for part in vars(measured).values()))
         jobs.append(nano._Job(engine._constants, with_state(window, state), one))
@@ -229,8 +229,10 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
         envelopes[:, 0], envelopes[:, 1], pulses, noise, np.zeros(synthesis.TAIL, np.float32)
     )
     whole = np.clip(whole[2 * grid.STEP :], -1, 1)
-    # The first block's colour also touches the steps ahead of it, which are silent here.
-    np.testing.assert_allclose(whole, streamed, atol=2e-4 * float(np.abs(streamed).max()))
+    most = float(np.abs(streamed).max())
+    np.testing.assert_allclose(whole[grid.STEP :], streamed[grid.STEP :], atol=2e-4 * most)
+    # The first block's gains also touch the steps ahead of it, all but silent, which ring on for a moment.
+    np.testing.assert_allclose(whole[: grid.STEP], streamed[: grid.STEP], atol=1e-3 * most)
 
 
 def _gains(job: nano._Job, after: State, voice: Voice) -> np.ndarray:

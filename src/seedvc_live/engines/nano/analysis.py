@@ -28,12 +28,14 @@ class Measured:
             shape (batch, before + n / 2, 384).
         level: dB re full scale at points 1 … n and 2 × before ahead, shape (batch, 2 × before + n).
         bands: shares in dB, as `level`, shape (batch, 2 × before + n, 4).
+        changes: of the spectrum since the point before, dB, shape (batch, 2 × before + n, 16).
         log_f0, voicing: at points 0 … n + 1 and 2 × before ahead, shape (batch, 2 × before + n + 2).
     """
 
     content: Array
     level: Array
     bands: Array
+    changes: Array
     log_f0: Array
     voicing: Array
 
@@ -56,8 +58,8 @@ def encode(encoder: Any, mel: Array) -> Array:
 
 def content_and_levels(
     encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT
-) -> tuple[Array, Array, Array]:
-    """Content, level and bands (as in `Measured`) of the blocks of windows.
+) -> tuple[Array, Array, Array, Array]:
+    """Content, level, bands and changes (as in `Measured`) of the blocks of windows.
 
     Args:
         encoder: the content network (ONNX Runtime).
@@ -74,6 +76,7 @@ def content_and_levels(
         content[:, step : step + before + n // 2],
         spectrum.levels(block_power),
         spectrum.bands(block_power),
+        spectrum.changes(power[:, start : start + 1 + 2 * before + n]),
     )
 
 
@@ -93,23 +96,26 @@ def measure_whole(encoder: Any, tracker: Any, samples: Array, before: int, layou
     parts = [
         content_and_levels(encoder, windows[None, at * block * grid.ANALYSIS_HOP], layout=WHOLE) for at in range(count)
     ]
-    content, level, bands = (np.concatenate([part[i][0] for part in parts])[None] for i in range(3))
+    content, level, bands, changes = (np.concatenate([part[i][0] for part in parts])[None] for i in range(4))
     log_f0, confidence = pitch.track(tracker, samples)
     tracked = pitch.at_points(log_f0[0], confidence[0], first + np.arange(points + 2))
-    return Measured(content[:, : points // 2], level[:, :points], bands[:, :points], tracked[0][None], tracked[1][None])
+    return Measured(
+        content[:, : points // 2], level[:, :points], bands[:, :points], changes[:, :points],
+        tracked[0][None], tracked[1][None],
+    )  # fmt: skip
 
 
 def measure(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
     """All measurements of the blocks of whole windows at 16 kHz, shape (batch, n)."""
     n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
-    content, level, bands = content_and_levels(encoder, samples, before, layout)
+    content, level, bands, changes = content_and_levels(encoder, samples, before, layout)
     # More context only costs time (docs/models.md). 8 points are 5 of the tracker's frames.
     ahead = min(layout.context, 16 + -(-before // 4) * 8)
     heard = samples[:, (layout.context - ahead) * grid.ANALYSIS_HOP :]
     log_f0, confidence = pitch.track_window(tracker, heard)
     points = ahead + np.arange(-2 * before, n + 2)
     tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
-    return Measured(content, level, bands, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
+    return Measured(content, level, bands, changes, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
 
 
 def cut_windows(samples: Array, block_points: int, layout: grid.Layout = grid.LAYOUT) -> Array:

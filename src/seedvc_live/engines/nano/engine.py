@@ -137,8 +137,8 @@ class NanoEngine(Engine):
         """Derive a voice; see `Engine.enroll`. Tensors are described at `reference.describe`."""
         clip = check_reference(reference_clip)
         samples = np.clip(clip.samples, -_LOUDEST, _LOUDEST)
-        wide = _resampled(samples, clip.rate, grid.RATE)
-        narrow = _resampled(samples, clip.rate, grid.ANALYSIS_RATE)
+        wide = spectrum.without_rumble(_resampled(samples, clip.rate, grid.RATE), grid.RATE)
+        narrow = spectrum.without_rumble(_resampled(samples, clip.rate, grid.ANALYSIS_RATE))
         windows = analysis.cut_windows(narrow, 16)
         parts = [analysis.content_and_levels(self._content, window[None]) for window in windows]
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
@@ -213,7 +213,8 @@ class NanoEngine(Engine):
     ) -> list[Block]:
         samples = np.stack([_cleaned(window.samples) for window in windows])
         before = _BEFORE if windows[0].state is None else 0
-        measured = measure(self._content, self._pitch, spectrum.to_analysis_rate(samples), before, layout)
+        narrow = spectrum.without_rumble(spectrum.to_analysis_rate(samples))
+        measured = measure(self._content, self._pitch, narrow, before, layout)
         jobs = [
             _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
             for i, window in enumerate(windows)
@@ -243,7 +244,7 @@ class _Job:
         settings = _own(window.settings)
         tensors = window.voice.tensors
         register = tensors["register"]
-        content, self.level, bands = measured.content, measured.level, measured.bands
+        content, self.level = measured.content, measured.level
         log_f0, voicing = measured.log_f0, measured.voicing
         before = Statistics.empty() if state is None else Statistics.unpack(state)
         self.colour = Colour.empty() if state is None else Colour.unpack(state)
@@ -267,8 +268,8 @@ class _Job:
         )
         matched = reference.match(reference.keys(constants, content), tensors["keys"], tensors["shapes"])
         new = frames.rows(
-            (bottleneck * 3).astype(np.float32), matched, self.level, self.statistics.mean_level(), bands,
-            log_f0[1:-1], voicing[1:-1], register,
+            (bottleneck * 3).astype(np.float32), matched, self.level, self.statistics.mean_level(), measured.bands,
+            measured.changes, log_f0[1:-1], voicing[1:-1], register,
         )  # fmt: skip
         self.rows = np.concatenate([history, new])
 

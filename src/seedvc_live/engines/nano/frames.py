@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from seedvc_live.engines.nano.envelope import NEPER_PER_DB
 from seedvc_live.engines.nano.pitch import DEFAULT
+from seedvc_live.engines.nano.spectrum import CHANGE_BANDS
 from seedvc_live.engines.nano.synthesis import BANDS
 
 Array = npt.NDArray[np.float32]
 
 BOTTLENECK = 64
-WIDTH = BOTTLENECK + BANDS + 16
+WIDTH = BOTTLENECK + BANDS + 16 + 2 * CHANGE_BANDS
 """Numbers in a row."""
 _BAND_CENTRE = -10.0
 _GATE = -62.0
@@ -26,15 +27,16 @@ _QUIETER = 18.0
 
 
 def rows(
-    narrow_content: Array, matched: Array, level: Array, mean_level: float, bands: Array, log_f0: Array,
-    voicing: Array, register: Array,
+    narrow_content: Array, matched: Array, level: Array, mean_level: float, bands: Array, changes: Array,
+    log_f0: Array, voicing: Array, register: Array,
 ) -> npt.NDArray[np.float16]:  # fmt: skip
     """Rows of n steps.
 
     Args:
         narrow_content: content after the bottleneck, shape (n, BOTTLENECK).
         matched: envelope shapes from the reference, shape (n, BANDS).
-        level, bands, log_f0, voicing: at points 1 … 2n: (2n,), (2n, 4), (2n,), (2n,); log F0 is the target's.
+        level, bands, changes, log_f0, voicing: at points 1 … 2n: (2n,), (2n, 4), (2n, 16), (2n,), (2n,);
+            log F0 is the target's.
         mean_level: of the source's speech, dB.
         register: mean and spread of the target's log F0.
 
@@ -53,7 +55,8 @@ def rows(
         voicing[:, None],
     ]
     points = np.concatenate(columns, 1).reshape(n, 16)
-    return np.concatenate([narrow_content, matched, points], 1).astype(np.float16)
+    moving = (changes / 8).reshape(n, -1)
+    return np.concatenate([narrow_content, matched, points, moving], 1).astype(np.float16)
 
 
 def base(matched: Array, level: Array) -> Array:

@@ -28,6 +28,10 @@ ACTIVE_FLOOR = -60.0
 SHARPNESS = 10.0
 """Inverse temperature of the match, on cosines."""
 _PRIOR_FRAMES = 15.0
+_FLOOR_SHARE = 0.1
+"""Share of the moments that are at or below a band's noise floor."""
+_FLOOR_FACTOR, _LEAST = 1.5, 0.1
+"""Power of the floor that is taken away, in floors; and what is left of a band at least."""
 MAX_MEMORY = 1000
 """Moments kept (20 s)."""
 
@@ -63,6 +67,17 @@ def match(query: Array, memory_keys: Array, memory_shapes: Array) -> Array:
     return np.asarray((weights / weights.sum(-1, keepdims=True)) @ memory_shapes, np.float32)
 
 
+def without_noise(shapes: Array, level: Array) -> Array:
+    """Shapes (n, BANDS) at levels (n,) in dB, without what each band hardly ever falls below: room and microphone.
+
+    Power subtraction (M. Berouti et al., ICASSP 1979) of a low quantile. Otherwise a voice brings its noise along.
+    """
+    loud = np.exp(2 * (shapes + level[:, None] * envelope.NEPER_PER_DB))
+    floor = np.quantile(loud, _FLOOR_SHARE, axis=0) if len(loud) else 0
+    kept = np.maximum(1 - _FLOOR_FACTOR * floor / np.maximum(loud, 1e-12), _LEAST)
+    return np.asarray(shapes + 0.5 * np.log(kept), np.float32)
+
+
 def long_term(shapes: Array, chosen: npt.NDArray[np.bool_], mean: Array, spread: Array) -> Array:
     """Mean and spread of the chosen shapes, drawn to the general ones when there are few; (2 × BANDS,)."""
     rows = shapes[chosen]
@@ -96,6 +111,7 @@ def describe(
     """
     if narrow:
         shapes = envelope.fill_narrow(shapes)
+    shapes = without_noise(shapes, level)
     speech = active(level, float(level.max()))
     voiced = speech & (voicing >= 0.5)
     count = int(speech.sum())

@@ -18,6 +18,13 @@ LEVEL_FLOOR = -100.0
 """Lowest level in dB re full scale."""
 BAND_EDGES = (0.0, 1000.0, 2200.0, 4500.0, 8000.0)
 """Edges, in Hz, of the broad bands."""
+RUMBLE = 80.0
+"""Hz; below it there is no speech, but mains hum, desks and wind."""
+_RUMBLE_TAPS = 2048
+CHANGE_BANDS = 16
+"""Bands in which changes from point to point are followed."""
+_CHANGE_FLOOR = -75.0
+"""dB re full scale: what changes below it is not heard."""
 _PEAK = 1.5
 """Where the loudest bin of a window is put, log10 of Whisper's power: its value for normalised speech."""
 _MAX_GAIN = 3.5
@@ -99,6 +106,46 @@ def bands(power: Array) -> Array:
     total = power.sum(-1) + 1e-9
     parts = [power[..., (bins >= low) & (bins < high)].sum(-1) / total for low, high in pairwise(BAND_EDGES)]
     return np.asarray(10 * np.log10(np.maximum(np.stack(parts, -1), 1e-6)), np.float32)
+
+
+def changes(power: Array) -> Array:
+    """By how many dB each mel band's power differs from the frame before; (..., frames, 201) → (..., frames - 1, 16).
+
+    A mean voice cancels out of it: it says when something happens, finer in time than content, not who speaks.
+    """
+    filters = mel_filters(grid.ANALYSIS_RATE, FFT, CHANGE_BANDS)[0]
+    energy = power @ (filters / filters.sum(1, keepdims=True)).T / float(np.sum(_hann(FFT) ** 2))
+    level = 10 * np.log10(energy + 10 ** (_CHANGE_FLOOR / 10))
+    return np.asarray(np.clip(np.diff(level, axis=-2), -30, 30), np.float32)
+
+
+@lru_cache
+def _rumble_filter(rate: int) -> Array:
+    """Impulse response of a Butterworth high-pass of sixth order: three second-order sections."""
+    response = np.zeros(_RUMBLE_TAPS)
+    response[0] = 1
+    omega = 2 * np.pi * RUMBLE / rate
+    for angle in np.pi * np.array([1, 3, 5]) / 12:
+        alpha, cosine = np.sin(omega) * np.cos(angle), np.cos(omega)
+        b = np.array([(1 + cosine) / 2, -1 - cosine, (1 + cosine) / 2]) / (1 + alpha)
+        a = np.array([-2 * cosine, 1 - alpha]) / (1 + alpha)
+        fed = np.convolve(response, b)[:_RUMBLE_TAPS]
+        for n in range(_RUMBLE_TAPS):
+            past = fed[max(0, n - 2) : n][::-1]
+            fed[n] -= past @ a[: len(past)]
+        response = fed
+    return response.astype(np.float32)
+
+
+def without_rumble(samples: Array, rate: int = grid.ANALYSIS_RATE) -> Array:
+    """Audio without what is below `RUMBLE`; causal, from silence on; shape (..., n).
+
+    A hum would count as level: pauses would not be pauses, and quiet voices would not be voices.
+    """
+    taps, count = _rumble_filter(rate), samples.shape[-1]
+    size = 1 << (count + len(taps) - 1).bit_length()
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(taps, size)
+    return np.asarray(np.fft.irfft(spectrum, size)[..., :count], np.float32)
 
 
 @lru_cache
