@@ -122,14 +122,14 @@ def extract(
     out: Path,
     seed: int,
     perturb: tuple[float, float],
-    degraded_share: float = 0.0,
-    copies: int = 1,
-    wheels: Path | None = None,
+    degraded_share: float,
+    copies: int,
+    wheels: Path,
 ) -> None:
     """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech.
 
     Args:
-        wheels: where the denoiser is unpacked; without it recordings are targets as they are.
+        wheels: where the denoiser is unpacked.
         copies: of each recording.
         perturb: lowest and highest factor of the copies' pitch and formants.
         degraded_share: of the copies, that are also degraded (`augment`); copies are heard in any profile's windows.
@@ -137,7 +137,7 @@ def extract(
     out.mkdir(parents=True, exist_ok=True)
     encoder, tracker = open_session(weights / "content.onnx"), open_session(weights / "pitch.onnx")
     speaker = open_session(weights / "speaker.onnx")
-    denoiser = Denoiser(wheels) if wheels is not None else None
+    denoiser = Denoiser(wheels)
 
     def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
         part = path.with_suffix(".part")
@@ -155,7 +155,7 @@ def extract(
         narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
         # What was spoken by a machine has no noise.
-        clean = denoiser(wide, grid.RATE) if denoiser is not None and not clip.wide else wide
+        clean = wide if clip.wide else denoiser(wide, grid.RATE)
         save(path, features | target_features(tracker, speaker, wide, narrow, clean, features["level"], rng))
     for index, clip in ((index, clip) for index in range(copies) for clip in real):
         path = out / f"{clip.name}.pert{index}.npz"

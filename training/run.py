@@ -97,10 +97,9 @@ def main() -> None:
         from training.features import extract
 
         low, high = config["perturb"]
-        share = float(config.get("degraded", 0.0))
         extract(
-            corpus, options.out, options.run / "features", config["seed"], (low, high), share, config["copies"],
-            options.run / "wheels",
+            corpus, options.out, options.run / "features", config["seed"], (low, high), config["degraded"],
+            config["copies"], options.run / "wheels",
         )  # fmt: skip
     if "train" in options.stages:
         from training.train import train

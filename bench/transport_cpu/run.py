@@ -37,6 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from aiohttp import ClientSession  # noqa: E402
 from tests.tools.heard import Heard  # noqa: E402
 from tests.tools.probe import Probe, encode  # noqa: E402
+from tests.tools.processes import terminate  # noqa: E402
 
 from seedvc_live import machine  # noqa: E402
 from seedvc_live.media.load import load_audio  # noqa: E402
@@ -154,12 +155,7 @@ def measure(
         finally:
             for process in (client, server):
                 if process is not None and process.poll() is None:
-                    process.terminate()
-                    try:
-                        process.wait(15)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
+                    terminate(process)
 
 
 def fastrtc_python(folder: Path) -> str:

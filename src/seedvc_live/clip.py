@@ -9,13 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from seedvc_live.audio.pcm import Pcm
-from seedvc_live.errors import InputError, SessionError
 from seedvc_live.media.types import Sink, Source
-from seedvc_live.offline import Conversion
+from seedvc_live.offline import Conversion, note_truncation, read_all
 from seedvc_live.report import Report
-
-_POLL = 0.02
-_STALL = 30.0
 
 
 def convert_clip(
@@ -42,11 +38,8 @@ def convert_clip(
         MediaError: reading or writing failed; nothing is left under the output's final name.
     """
     rate = conversion.engine.sample_rate
-    clip = _read(source, report, rate)
-    if strict and source.truncated:
-        raise InputError(f"'{report.source}' breaks off: {source.truncated}")
-    if source.truncated:
-        report.warnings.append(f"'{report.source}' breaks off: {source.truncated}")
+    clip = _read(source, report, rate, cancelled)
+    note_truncation(source, report, strict)
     report.samples_in, report.sample_rate, report.audio_seconds = len(clip), rate, clip.seconds
     started = False
     try:
@@ -79,19 +72,10 @@ def convert_clip(
     return report
 
 
-def _read(source: Source, report: Report, rate: int) -> Pcm:
-    parts, waited = [], 0.0
+def _read(source: Source, report: Report, rate: int, cancelled: threading.Event | None) -> Pcm:
     try:
         source.start()
-        while not source.ended:
-            chunk = source.read_chunk(_POLL)
-            if chunk is not None:
-                parts.append(chunk.samples)
-                waited = 0.0
-                continue
-            waited += _POLL
-            if waited > _STALL:
-                raise SessionError(f"no audio from {report.source} for {_STALL:.0f} s")
+        parts = list(read_all(source, report.source, cancelled))
     finally:
         source.stop()
     return Pcm(np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32), rate)

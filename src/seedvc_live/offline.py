@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from seedvc_live.audio.pcm import Samples
 from seedvc_live.engines.base import Engine, Settings, Voice
 from seedvc_live.errors import InputError, SessionError
 from seedvc_live.live.converter import LiveConverter
@@ -61,21 +62,12 @@ def convert_offline(
         source.start()
         sink.start()
         started = True
-        waited = 0.0
-        while not source.ended and not (cancelled is not None and cancelled.is_set()):
-            chunk = source.read_chunk(_POLL)
-            if chunk is None:
-                waited += _POLL
-                if waited > _STALL:
-                    raise SessionError(f"no audio from {report.source} for {_STALL:.0f} s")
-                continue
-            waited = 0.0
-            report.samples_in += len(chunk)
-            _emit(live.push, chunk.samples, sink, report)
+        for samples in read_all(source, report.source, cancelled):
+            report.samples_in += len(samples)
+            _emit(live.push, samples, sink, report)
             if progress is not None:
                 progress(report.samples_in / rate, source.duration)
-        if strict and source.truncated:
-            raise InputError(f"'{report.source}' breaks off: {source.truncated}")
+        note_truncation(source, report, strict)
         _emit(lambda _: live.flush(), np.zeros(0, dtype=np.float32), sink, report)
         sink.finish()
     except BaseException:
@@ -84,13 +76,43 @@ def convert_offline(
         raise
     finally:
         source.stop()
-    if source.truncated:
-        report.warnings.append(f"'{report.source}' breaks off: {source.truncated}")
     report.sample_rate = rate
     report.audio_seconds = report.samples_in / rate
     report.blocks = -(-report.samples_in // live.geometry.block)
     report.algorithmic_latency_ms = report.latency_ms = 1000.0 * live.algorithmic_latency
     return report
+
+
+def read_all(source: Source, name: str, cancelled: threading.Event | None = None) -> Iterator[Samples]:
+    """The samples of a started source, piece by piece, until it ends or `cancelled` is set.
+
+    Raises:
+        SessionError: nothing came for 30 s.
+    """
+    waited = 0.0
+    while not source.ended and not (cancelled is not None and cancelled.is_set()):
+        chunk = source.read_chunk(_POLL)
+        if chunk is not None:
+            waited = 0.0
+            yield chunk.samples
+            continue
+        waited += _POLL
+        if waited > _STALL:
+            raise SessionError(f"no audio from {name} for {_STALL:.0f} s")
+
+
+def note_truncation(source: Source, report: Report, strict: bool) -> None:
+    """Warn of a source that broke off.
+
+    Raises:
+        InputError: `strict`, and it did.
+    """
+    if not source.truncated:
+        return
+    text = f"'{report.source}' breaks off: {source.truncated}"
+    if strict:
+        raise InputError(text)
+    report.warnings.append(text)
 
 
 def _emit(step: Callable[..., object], samples: object, sink: Sink, report: Report) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.tools.peers import free_port
+from tests.tools.processes import terminate
 
 _RELAYS = 200
 
@@ -59,12 +60,7 @@ def turn_server(folder: Path, secret: str) -> Iterator[str]:
             time.sleep(0.05)
         yield f"turn:127.0.0.1:{port}"
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        terminate(process)
 
 
 def installed() -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tests.tools.heard import Heard
 from tests.tools.namespaces import SERVER, BadNetwork, environment
+from tests.tools.processes import terminate
 
 SETTLE = 4.0
 """Seconds after the begin that do not count as "before": play-out finds its depth."""
@@ -77,12 +78,7 @@ def server_behind(network: BadNetwork, voices: Path, *options: str) -> Iterator[
                 time.sleep(0.1)
             yield f"http://{SERVER}:8080"
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            terminate(process)
 
 
 def run_loss(

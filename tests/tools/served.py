@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.tools.processes import terminate
 
 
 def children(parent: int) -> list[int]:
@@ -84,11 +85,6 @@ def served(folder: Path, *options: str, token: str | None = None, ready: bool = 
             server.in_time()
             yield server
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            terminate(process, 20)
             assert process.stdout is not None
             process.stdout.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage. Errors are one line."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # Its matrices are small: further threads would only spin, and take a core from others. Read when numpy loads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = _wants_traceback(arguments)
     try:
         status = cli.main(args=list(arguments), prog_name="seedvc-live", standalone_mode=False)

@@ -153,11 +153,21 @@ def make_engine(options: dict[str, Any], clip: bool = False) -> tuple[Engine, Se
     values: dict[str, Any] = dict(engine.clip_settings) if clip and engine.has_clip_mode else {}
     values |= {setting: options[option] for option, setting in _SETTINGS.items() if options.get(option) is not None}
     for pair in options.get("pairs", ()):
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SettingsError(name, f"--set takes NAME=VALUE, got '{pair}'")
+        name, value = name_and_value("set", pair)
         values[name] = value
     return engine, engine.settings_type.parse(values)
+
+
+def name_and_value(option: str, pair: str) -> tuple[str, str]:
+    """What an option got as NAME=VALUE.
+
+    Raises:
+        SettingsError: there is no `=`.
+    """
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise SettingsError(name, f"--{option} takes NAME=VALUE, got '{pair}'")
+    return name, value
 
 
 def make_voice(engine: Engine, reference: str | None) -> Voice:

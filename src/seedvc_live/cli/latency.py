@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from seedvc_live.cli.common import log_options, print_json, set_up_logging
+from seedvc_live.cli.common import log_options, name_and_value, print_json, set_up_logging
 from seedvc_live.cli.serve import TOKEN_VARIABLE
 from seedvc_live.engines.registry import ENGINES
-from seedvc_live.errors import SettingsError
 
 
 @click.command("latency")
@@ -52,9 +51,7 @@ def command(
 
 def _setting(pair: str) -> tuple[str, Any]:
     """NAME=VALUE; what reads as JSON (a number, true) is sent as that."""
-    name, equals, text = pair.partition("=")
-    if not equals:
-        raise SettingsError(name, f"--set takes NAME=VALUE, got '{pair}'")
+    name, text = name_and_value("set", pair)
     try:
         return name, json.loads(text)
     except json.JSONDecodeError:

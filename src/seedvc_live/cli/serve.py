@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from seedvc_live.cli.common import log_options_from, set_up_logging
+from seedvc_live.cli.common import log_options_from, name_and_value, set_up_logging
 from seedvc_live.engines.registry import ENGINES, OPTIONS_VARIABLE
 from seedvc_live.errors import ServerError, SettingsError
 from seedvc_live.service.config import ServeConfig, default_workers
@@ -115,9 +115,7 @@ def make_config(options: dict[str, Any]) -> ServeConfig:
 def _engine_options(pairs: Sequence[str]) -> dict[str, Any]:
     options = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SettingsError("engine-option", f"--engine-option takes NAME=VALUE, got '{pair}'")
+        name, value = name_and_value("engine-option", pair)
         options[name] = {"true": True, "false": False}.get(value, value)
     return options
 

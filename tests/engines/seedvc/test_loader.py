@@ -19,7 +19,7 @@ from seedvc_live.engines.base import Window
 from seedvc_live.engines.seedvc.campplus import CAMPPlus
 from seedvc_live.engines.seedvc.engine import SeedVCEngine
 from seedvc_live.engines.seedvc.hub import ModelStore, default_folder
-from seedvc_live.engines.seedvc.loader import load_encoder, load_networks
+from seedvc_live.engines.seedvc.loader import device_of, load_encoder, load_networks
 from seedvc_live.engines.seedvc.presets import (
     CAMPPLUS,
     HIFT,
@@ -294,3 +294,14 @@ def test_content_encoders_from_local_folders(tmp_path: Path) -> None:
     assert not torch.equal(padded, short)
     with pytest.raises(EngineError, match="30 s"):
         load_encoder(config, store, cpu, torch.float32, False)[0](torch.zeros(1, 480001))
+
+
+@pytest.mark.parametrize("name", ["abacus", "cuda:99", "meta"])
+def test_a_device_that_is_not_here_is_named(name: str) -> None:
+    with pytest.raises(EngineError, match=name):
+        device_of(name)
+
+
+def test_the_processor_is_always_here() -> None:
+    assert device_of("cpu").type == "cpu"
+    assert device_of("auto").type in {"cpu", "cuda"}

@@ -108,14 +108,19 @@ def bands(power: Array) -> Array:
     return np.asarray(10 * np.log10(np.maximum(np.stack(parts, -1), 1e-6)), np.float32)
 
 
+@lru_cache
+def _change_filters() -> Array:
+    """(201, CHANGE_BANDS): power spectra → mean power of each band, re full scale."""
+    filters = mel_filters(grid.ANALYSIS_RATE, FFT, CHANGE_BANDS)[0]
+    return np.ascontiguousarray((filters / filters.sum(1, keepdims=True)).T / np.sum(_hann(FFT) ** 2), np.float32)
+
+
 def changes(power: Array) -> Array:
     """By how many dB each mel band's power differs from the frame before; (..., frames, 201) → (..., frames - 1, 16).
 
     A mean voice cancels out of it: it says when something happens, finer in time than content, not who speaks.
     """
-    filters = mel_filters(grid.ANALYSIS_RATE, FFT, CHANGE_BANDS)[0]
-    energy = power @ (filters / filters.sum(1, keepdims=True)).T / float(np.sum(_hann(FFT) ** 2))
-    level = 10 * np.log10(energy + 10 ** (_CHANGE_FLOOR / 10))
+    level = 10 * np.log10(power @ _change_filters() + 10 ** (_CHANGE_FLOOR / 10))
     return np.asarray(np.clip(np.diff(level, axis=-2), -30, 30), np.float32)
 
 
@@ -137,15 +142,24 @@ def _rumble_filter(rate: int) -> Array:
     return response.astype(np.float32)
 
 
+@lru_cache(maxsize=8)
+def _rumble_response(rate: int, count: int) -> npt.NDArray[np.complex64]:
+    """Of the high-pass, for `count` samples, long enough not to wrap around."""
+    # Lengths with small factors only: a power of two may be twice as long.
+    step = 1 << max(0, (count + _RUMBLE_TAPS).bit_length() - 5)
+    size = -(-(count + _RUMBLE_TAPS) // step) * step
+    return np.fft.rfft(_rumble_filter(rate), size).astype(np.complex64)
+
+
 def without_rumble(samples: Array, rate: int = grid.ANALYSIS_RATE) -> Array:
     """Audio without what is below `RUMBLE`; causal, from silence on; shape (..., n).
 
     A hum would count as level: pauses would not be pauses, and quiet voices would not be voices.
     """
-    taps, count = _rumble_filter(rate), samples.shape[-1]
-    size = 1 << (count + len(taps) - 1).bit_length()
-    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(taps, size)
-    return np.asarray(np.fft.irfft(spectrum, size)[..., :count], np.float32)
+    count = samples.shape[-1]
+    response = _rumble_response(rate, count)
+    size = 2 * (len(response) - 1)
+    return np.asarray(np.fft.irfft(np.fft.rfft(samples, size) * response, size)[..., :count], np.float32)
 
 
 @lru_cache

@@ -69,10 +69,13 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EngineError(f"device '{name}' cannot be used here: {reason}") from None
+    except RuntimeError:  # all that torch says to a word it does not know
+        raise EngineError(f"there is no device '{name}'; try auto, cpu or cuda") from None
+    if device.type != "cpu":
+        backend: Any = getattr(torch, device.type, None)
+        count = backend.device_count() if hasattr(backend, "device_count") else 0
+        if (device.index or 0) >= count:
+            raise EngineError(f"device '{name}' cannot be used here: torch finds {count} of that kind")
     return device
 
 
