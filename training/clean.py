@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from seedvc_live.engines.nano import grid
+from training import corpus
+
 RATE = 48000
 _DELAY = 1440
 """Samples by which the network's output comes late (a frame, and two of lookahead)."""
@@ -53,3 +56,18 @@ class Denoiser:
             self._library.df_free(state)
         clean = np.asarray(soxr.resample(out[_DELAY:], RATE, rate), np.float32)
         return np.pad(clean, (0, max(0, len(samples) - len(clean))))[: len(samples)]
+
+
+def cleaned(clip: corpus.Clip, denoiser: Denoiser, folder: Path) -> np.ndarray:
+    """The clip at 24 kHz without its noise, float32; remembered in `folder`. What a machine spoke has no noise."""
+    if clip.wide:
+        return corpus.read(clip)[0]
+    path = folder / f"{clip.name}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        clean = denoiser(corpus.read(clip)[0], grid.RATE)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.save(file, np.clip(np.round(clean * 32767), -32768, 32767).astype(np.int16))
+        part.rename(path)
+    return np.asarray(np.load(path) / np.float32(32767), np.float32)

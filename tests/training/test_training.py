@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from seedvc_live.engines.nano import engine, excitation, frames, grid, spectrum, synthesis
 from seedvc_live.engines.nano.networks import WEIGHTS, load_constants, open_session
+from seedvc_live.media.load import load_audio
 
 pytestmark = pytest.mark.torch
 
@@ -120,15 +122,20 @@ def test_perturbed_features_keep_the_time_grid() -> None:
         moves = features["changes"].astype(np.float32).mean(1)
         assert abs(np.argmax(moves) + 1 - 99.5) <= 2
         assert abs(np.argmin(moves) + 1 - 110.5) <= 2
-        # 60 dB, however long they take.
-        assert moves[90:105].sum() == pytest.approx(58, abs=8)
+        # 60 dB, of which the mask, to which this is noise, may take some; however long they take.
+        assert 35 < moves[90:105].sum() < 66
 
 
-def test_levels_are_the_engines() -> None:
+def test_levels_are_those_of_the_speech_at_their_points() -> None:
     from training.features import source_features
 
     encoder = open_session(WEIGHTS / "content.onnx")
-    samples = excitation.noise(0, 0, 16000) * np.float32(0.1)
-    features = source_features(encoder, samples)
-    power = spectrum.power_frames(samples, 160, 400, 400, 2, 90)
-    np.testing.assert_allclose(features["level"][1:91], spectrum.levels(power), atol=0.05)
+    with as_file(files("seedvc_live") / "data" / "source.flac") as path:
+        samples = load_audio(path, rate=grid.ANALYSIS_RATE).samples[:48000]
+    level = source_features(encoder, samples)["level"][1:291].astype(np.float32)
+    plain = spectrum.levels(spectrum.power_frames(samples, 160, 400, 400, 2, 290))
+    loud = plain > plain.max() - 20
+    assert np.abs(level - plain)[loud].mean() < 1.0
+    # A frame later or earlier they would not fit.
+    assert np.abs(level[1:] - plain[:-1])[loud[:-1]].mean() > 1.5
+    assert np.abs(level[:-1] - plain[1:])[loud[1:]].mean() > 1.5

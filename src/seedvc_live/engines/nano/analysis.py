@@ -47,19 +47,22 @@ def window_power(samples: Array) -> Array:
     return spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first)
 
 
-def encode(encoder: Any, mel: Array) -> Array:
-    """Content of log-mel windows: (batch, 80, frames) → (batch, frames / 2, 384).
+def encode(encoder: Any, mel: Array) -> tuple[Array, Array]:
+    """Log-mel windows (batch, 80, frames) → content (batch, frames / 2, 384), gain (batch, frames, GAIN_BANDS).
 
+    The gain, in dB, is what to take from each band so that speech remains.
     One window at a time: the network's 8-bit scales follow what is in the batch, and a stream must not hear
     its neighbours.
     """
-    return np.concatenate([encoder.run(["content"], {"mel": one[None]})[0] for one in mel])
+    answers = [encoder.run(["content", "gain"], {"mel": one[None]}) for one in mel]
+    content, gain = (np.concatenate(part) for part in zip(*answers, strict=True))
+    return content, gain[:, : mel.shape[-1]]
 
 
 def content_and_levels(
     encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT
-) -> tuple[Array, Array, Array, Array]:
-    """Content, level, bands and changes (as in `Measured`) of the blocks of windows.
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Content, level, bands and changes (as in `Measured`) of the blocks of windows, and gains as `level`, in dB.
 
     Args:
         encoder: the content network (ONNX Runtime).
@@ -68,15 +71,18 @@ def content_and_levels(
     """
     n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
     power = window_power(samples)
-    content = encode(encoder, spectrum.whisper_mel(power))
+    content, gain = encode(encoder, spectrum.whisper_mel(power))
     start = layout.context - 2 * before - grid.FIRST_FRAME
     step = start // 2 + 1
-    block_power = power[:, start + 1 : start + 1 + 2 * before + n]
+    chosen = slice(start, start + 1 + 2 * before + n)
+    gain = gain[:, chosen]
+    power = spectrum.masked(power[:, chosen], gain)
     return (
         content[:, step : step + before + n // 2],
-        spectrum.levels(block_power),
-        spectrum.bands(block_power),
-        spectrum.changes(power[:, start : start + 1 + 2 * before + n]),
+        spectrum.levels(power[:, 1:]),
+        spectrum.bands(power[:, 1:]),
+        spectrum.changes(power),
+        gain[:, 1:],
     )
 
 
@@ -108,7 +114,7 @@ def measure_whole(encoder: Any, tracker: Any, samples: Array, before: int, layou
 def measure(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
     """All measurements of the blocks of whole windows at 16 kHz, shape (batch, n)."""
     n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
-    content, level, bands, changes = content_and_levels(encoder, samples, before, layout)
+    content, level, bands, changes, _ = content_and_levels(encoder, samples, before, layout)
     # More context only costs time (docs/models.md). 8 points are 5 of the tracker's frames.
     ahead = min(layout.context, 16 + -(-before // 4) * 8)
     heard = samples[:, (layout.context - ahead) * grid.ANALYSIS_HOP :]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seedvc_live.engines.nano import grid
-from seedvc_live.engines.nano.spectrum import mel_filters, power_frames
+from seedvc_live.engines.nano.spectrum import FFT as ANALYSIS_FFT
+from seedvc_live.engines.nano.spectrum import GAIN_BANDS, mel_filters, power_frames
 from seedvc_live.engines.nano.synthesis import BANDS, FFT
 
 Array = npt.NDArray[np.float32]
@@ -30,12 +31,21 @@ def narrow_bands() -> int:
     return _averaging()[1]
 
 
-def shapes(samples: Array, level: Array) -> Array:
-    """Log density per band relative to the level, in nepers, at points 2, 4, ….
+@lru_cache
+def _gain_interpolation() -> Array:
+    """(GAIN_BANDS, BANDS): gains at their bands' centres → at the envelope's, linear in Hz, constant outside."""
+    known = mel_filters(grid.ANALYSIS_RATE, ANALYSIS_FFT, GAIN_BANDS)[1]
+    wanted = mel_filters(grid.RATE, FFT, BANDS)[1]
+    return np.stack([np.interp(wanted, known, row) for row in np.eye(GAIN_BANDS)]).astype(np.float32)
+
+
+def shapes(samples: Array, level: Array, gain: Array) -> Array:
+    """Log density of the speech per band relative to its level, in nepers, at points 2, 4, ….
 
     Args:
         samples: 24 kHz, shape (n,).
-        level: dB at points 1, 2, … (an even number of them), as `spectrum.levels` gives.
+        level: of the speech, dB at points 1, 2, … (an even number of them), as `spectrum.levels` gives.
+        gain: dB to take from each band so that speech remains, at the same points, (len(level), GAIN_BANDS).
 
     Returns:
         shape (len(level) / 2, BANDS). White noise gives 0.
@@ -45,7 +55,8 @@ def shapes(samples: Array, level: Array) -> Array:
     power = power_frames(padded, grid.STEP, _SIZE, FFT, 1, steps)
     window_energy = _SIZE * 3 / 8
     density = power @ _averaging()[0].T / window_energy
-    shape = 0.5 * np.log(density + 1e-12) - level[1::2, None] * NEPER_PER_DB
+    relative = gain[1::2] @ _gain_interpolation() - level[1::2, None]
+    shape = 0.5 * np.log(density + 1e-12) + relative * NEPER_PER_DB
     return np.asarray(np.maximum(shape, -_REACH), np.float32)
 
 

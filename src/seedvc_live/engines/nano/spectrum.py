@@ -25,6 +25,10 @@ CHANGE_BANDS = 16
 """Bands in which changes from point to point are followed."""
 _CHANGE_FLOOR = -75.0
 """dB re full scale: what changes below it is not heard."""
+GAIN_BANDS = 24
+"""Mel bands in which noise is taken away."""
+MOST_TAKEN = 30.0
+"""dB, of a band's power."""
 _PEAK = 1.5
 """Where the loudest bin of a window is put, log10 of Whisper's power: its value for normalised speech."""
 _MAX_GAIN = 3.5
@@ -109,9 +113,9 @@ def bands(power: Array) -> Array:
 
 
 @lru_cache
-def _change_filters() -> Array:
-    """(201, CHANGE_BANDS): power spectra → mean power of each band, re full scale."""
-    filters = mel_filters(grid.ANALYSIS_RATE, FFT, CHANGE_BANDS)[0]
+def band_means(count: int) -> Array:
+    """(201, count): power spectra → mean power of each of so many mel bands, re full scale."""
+    filters = mel_filters(grid.ANALYSIS_RATE, FFT, count)[0]
     return np.ascontiguousarray((filters / filters.sum(1, keepdims=True)).T / np.sum(_hann(FFT) ** 2), np.float32)
 
 
@@ -120,8 +124,21 @@ def changes(power: Array) -> Array:
 
     A mean voice cancels out of it: it says when something happens, finer in time than content, not who speaks.
     """
-    level = 10 * np.log10(power @ _change_filters() + 10 ** (_CHANGE_FLOOR / 10))
+    level = 10 * np.log10(power @ band_means(CHANGE_BANDS) + 10 ** (_CHANGE_FLOOR / 10))
     return np.asarray(np.clip(np.diff(level, axis=-2), -30, 30), np.float32)
+
+
+@lru_cache
+def _gain_interpolation() -> Array:
+    """(GAIN_BANDS, 201): dB at the bands' centres → at bins, linear in Hz, constant outside."""
+    centres = mel_filters(grid.ANALYSIS_RATE, FFT, GAIN_BANDS)[1]
+    bins = np.arange(FFT // 2 + 1) * grid.ANALYSIS_RATE / FFT
+    return np.stack([np.interp(bins, centres, row) for row in np.eye(GAIN_BANDS)]).astype(np.float32)
+
+
+def masked(power: Array, gain: Array) -> Array:
+    """Power spectra (..., frames, 201) with gains (..., frames, GAIN_BANDS) in dB applied."""
+    return np.asarray(power * 10 ** ((gain @ _gain_interpolation()) / 10), np.float32)
 
 
 @lru_cache

@@ -1,0 +1,103 @@
+"""What the content encoder is taught with: degraded windows beside undisturbed ones, and how much of them is speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from seedvc_live.engines.nano import grid, spectrum
+
+pytestmark = pytest.mark.torch
+
+CONFIG = {
+    "clips": 3, "windows": 4, "seconds": 3, "shifted": 0.0, "perturb": [0.8, 1.25], "degraded": 0.0, "quiet": 0.0,
+    "cold": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list:
+    from importlib.resources import as_file, files
+
+    from training.corpus import Clip
+
+    with as_file(files("seedvc_live") / "data" / "source.flac") as path:
+        samples, rate = soundfile.read(path, dtype="float32")
+    found = []
+    for index in range(2):
+        path = tmp_path / f"{index}.flac"
+        soundfile.write(path, samples[index * rate // 2 : (index * rate) // 2 + 4 * rate], rate)
+        found.append(Clip(str(index), path, str(index), str(index), wide=True))
+    return found
+
+
+def windows(clips: list, **changes: object):
+    from training.corpus import read
+    from training.hearing import Windows
+
+    return Windows(clips, lambda clip: read(clip)[0], CONFIG | changes, np.random.default_rng(0))
+
+
+def test_of_undisturbed_speech_nothing_is_to_be_taken(clips) -> None:
+    bad, heard, gain = windows(clips).batch()
+    assert bad.shape == heard.shape
+    assert gain.shape == (12, bad.shape[-1], spectrum.GAIN_BANDS)
+    np.testing.assert_array_equal(bad, heard)
+    # The clip goes to 24 kHz and back on its way: near 8 kHz a little is lost.
+    assert float(np.median(gain[..., :-2])) > -0.2
+
+
+def test_of_noise_most_is_to_be_taken(clips) -> None:
+    bad, heard, gain = windows(clips, degraded=1.0).batch()
+    assert float((bad - heard).abs().mean()) > 0.01
+    assert float(gain.mean()) < -3
+    assert float(gain.min()) >= -spectrum.MOST_TAKEN
+
+
+def test_a_softer_copy_keeps_its_gain(clips) -> None:
+    bad, heard, gain = windows(clips, quiet=1.0).batch()
+    assert float((bad - heard).abs().max()) > 0.01
+    assert float(np.median(gain[..., :-2])) > -0.5
+
+
+def test_exported_network_answers_as_the_trained_one(tmp_path: Path) -> None:
+    import torch
+    from training.export import export_content
+    from training.hearing import Hearing
+    from training.whisper import WhisperEncoder
+
+    from seedvc_live.engines.nano import analysis
+    from seedvc_live.engines.nano.networks import open_session
+
+    torch.manual_seed(0)
+    hearing = Hearing(WhisperEncoder()).eval()
+    torch.nn.init.normal_(hearing.mask.weight, std=0.05)
+    export_content(hearing, tmp_path / "content.onnx")
+    mel = np.random.default_rng(0).normal(size=(2, 80, 93)).astype(np.float32)
+    with torch.no_grad():
+        expected = hearing(torch.from_numpy(mel))
+    content, gain = analysis.encode(open_session(tmp_path / "content.onnx"), mel)
+    assert content.shape == (2, 47, 384)
+    assert gain.shape == (2, 93, spectrum.GAIN_BANDS)
+    # Eight bits.
+    assert np.abs(content - expected[0].numpy()).mean() < 0.1 * float(expected[0].std())
+    assert np.abs(gain - expected[1].numpy()[:, :93]).mean() < 1.0
+
+
+def test_weights_are_read_again(tmp_path: Path, monkeypatch) -> None:
+    import torch
+    from safetensors.torch import save_file
+    from training.whisper import WhisperEncoder
+
+    from training import hearing
+
+    torch.manual_seed(1)
+    monkeypatch.setattr(hearing, "load_whisper", lambda path: WhisperEncoder())
+    first = hearing.Hearing(WhisperEncoder())
+    save_file({name: t.contiguous() for name, t in first.state_dict().items()}, tmp_path / "hearing.safetensors")
+    second = hearing.load_hearing(tmp_path / "unused", tmp_path / "hearing.safetensors")
+    mel = torch.randn(1, 80, grid.LAYOUT.context)
+    torch.testing.assert_close(first.eval()(mel), second(mel))

@@ -1,0 +1,202 @@
+"""The content encoder, taught to hear through noise, rooms and narrow bands: resumable, one thread.
+
+A copy of Whisper's encoder is given windows of degraded speech, and learns to answer what the original
+answers for the same windows undisturbed (distillation: G. Hinton et al., 2015; for noise: V. Manohar et al.,
+"A teacher-student learning approach for unsupervised domain adaptation of sequence-trained ASR models",
+2018). A linear layer on top tells how much of each band's power is speech (a spectral mask, as in D. Wang and J. Chen,
+"Supervised speech separation based on deep learning", 2018). What both cost live is next to nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seedvc_live.engines.nano import grid, spectrum
+from seedvc_live.engines.nano.analysis import window_power
+from training import augment, corpus
+from training.whisper import WhisperEncoder, load_whisper
+
+WINDOWS = (92, 96, 104)
+"""Lengths in points, those of the profiles' windows."""
+_EARLY = 0.25
+"""Weight of a window's first half: a block is near its end."""
+_INAUDIBLE = 1e-8
+"""Power re full scale that is added to both sides of a mask."""
+
+
+class Hearing(nn.Module):
+    """Log-mel (batch, 80, frames) → content (batch, steps, 384) and gain (batch, 2 × steps, GAIN_BANDS), dB."""
+
+    def __init__(self, encoder: WhisperEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mask = nn.Linear(384, 2 * spectrum.GAIN_BANDS)
+        nn.init.zeros_(self.mask.weight)
+        nn.init.constant_(self.mask.bias, -3.0)
+
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        content = self.encoder(mel)
+        gain = -spectrum.MOST_TAKEN * torch.sigmoid(self.mask(content).float())
+        return content, gain.reshape(gain.shape[0], -1, spectrum.GAIN_BANDS)
+
+
+class Windows:
+    """Windows of degraded speech, and of the same speech as it was, at 16 kHz.
+
+    Args:
+        clean: gives a clip at 24 kHz without its noise.
+    """
+
+    def __init__(
+        self, clips: list[corpus.Clip], clean: Callable[[corpus.Clip], np.ndarray], config: dict[str, Any],
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        self.audio = []
+        for clip in clips:
+            heard = corpus.read(clip)[1]
+            speech = np.asarray(soxr.resample(clean(clip), grid.RATE, grid.ANALYSIS_RATE), np.float32)
+            count = min(len(heard), len(speech))
+            if count > 2 * grid.ANALYSIS_RATE:
+                self.audio.append(np.stack([heard[:count], speech[:count]]).astype(np.float16))
+        self.config, self.rng = config, rng
+
+    def _clip(self) -> np.ndarray:
+        """Degraded, as recorded, without its noise: (3, n)."""
+        rng, config = self.rng, self.config
+        pair = self.audio[rng.integers(len(self.audio))]
+        size = min(pair.shape[1], config["seconds"] * grid.ANALYSIS_RATE)
+        start = int(rng.integers(pair.shape[1] - size + 1))
+        heard, speech = pair[:, start : start + size].astype(np.float32)
+        if rng.random() < config["shifted"]:
+            rate = round(grid.ANALYSIS_RATE * float(np.exp(rng.uniform(*np.log(config["perturb"])))))
+            heard, speech = (
+                np.asarray(soxr.resample(s, rate, grid.ANALYSIS_RATE), np.float32) for s in (heard, speech)
+            )
+        bad = augment.degraded(heard, rng) if rng.random() < config["degraded"] else heard
+        if rng.random() < config["quiet"]:
+            factor = np.float32(10 ** (-rng.uniform(0, 35) / 20))
+            bad, speech = bad * factor, speech * factor
+        return spectrum.without_rumble(np.stack([bad, heard, speech]))
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-mel of degraded windows and of the recordings' (batch, 80, frames), gains (batch, frames, GAIN_BANDS)."""
+        size = WINDOWS[self.rng.integers(len(WINDOWS))] * grid.ANALYSIS_HOP
+        pieces = []
+        for _ in range(self.config["clips"]):
+            clip = self._clip()
+            for start in self.rng.integers(clip.shape[1] - size + 1, size=self.config["windows"]):
+                piece = clip[:, start : start + size].copy()
+                if self.rng.random() < self.config["cold"]:
+                    piece[:, : self.rng.integers(size // 2)] = 0
+                pieces.append(piece)
+        bad, heard, speech = (window_power(part) for part in np.stack(pieces, 1))
+        filters = spectrum.band_means(spectrum.GAIN_BANDS)
+        ratio = (speech @ filters + _INAUDIBLE) / (bad @ filters + _INAUDIBLE)
+        gain = np.clip(10 * np.log10(ratio), -spectrum.MOST_TAKEN, 0)
+        mels = [torch.from_numpy(spectrum.whisper_mel(part)) for part in (bad, heard)]
+        return mels[0], mels[1], torch.from_numpy(gain.astype(np.float32))
+
+
+def later(values: Tensor) -> Tensor:
+    """Mean of (batch, frames, …) in which later frames count more."""
+    weights = torch.ones(values.shape[1])
+    weights[: len(weights) // 2] = _EARLY
+    out: Tensor = (values.flatten(2).mean((0, 2)) * weights).sum() / weights.sum()
+    return out
+
+
+def train(
+    config: dict[str, Any], clips: list[corpus.Clip], clean: Callable[[corpus.Clip], np.ndarray], teacher_file: Path,
+    out: Path, seed: int,
+) -> None:  # fmt: skip
+    """Writes `hearing.safetensors`, the averaged weights, and `hearing.csv` into the folder `out`.
+
+    Args:
+        config: the `hearing` part of the recipe's, with `perturb` and `checkpoint_seconds`.
+        clean: gives a clip at 24 kHz without its noise.
+    """
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    teacher = load_whisper(teacher_file).requires_grad_(False)
+    student = Hearing(deepcopy(teacher)).train().requires_grad_(True)
+    student.encoder.positions.requires_grad_(False)
+    average = deepcopy(student)
+    optimiser = torch.optim.AdamW(
+        [p for p in student.parameters() if p.requires_grad], lr=config["learning_rate"], weight_decay=0.0
+    )
+    step, used = 0, 0.0
+    last = out / "hearing.pt"
+    if last.exists():
+        state = torch.load(last, weights_only=True)
+        student.load_state_dict(state["student"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, used = state["step"], state["used"]
+    windows = Windows(clips, clean, config, np.random.default_rng([seed, step]))
+    # The spread of the teacher's features, over a first batch.
+    scale = teacher(Windows(clips[:50], clean, config, np.random.default_rng(seed)).batch()[1]).std((0, 1))
+    losses: list[tuple[float, float]] = []
+
+    def save() -> None:
+        part = last.with_suffix(".part")
+        torch.save(
+            {"student": student.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+             "step": step, "used": used}, part,
+        )  # fmt: skip
+        part.rename(last)
+        with (out / "hearing.csv").open("a") as file:
+            if file.tell() == 0:
+                csv.writer(file).writerow(["step", "seconds", "distance", "mask_db"])
+            means = np.mean(losses or [(0.0, 0.0)], 0).round(4)
+            csv.writer(file).writerow([step, round(used, 1), *means])
+        print(f"step {step} {used / 60:.1f} min distance {means[0]}, mask {means[1]} dB", flush=True)
+        losses.clear()
+
+    budget, checkpoint = 60.0 * config["minutes"], time.monotonic()
+    while used < budget:
+        begin = time.monotonic()
+        decay_rate = max(0.02, 0.5 + 0.5 * float(np.cos(np.pi * used / budget)))
+        rate = config["learning_rate"] * min(1.0, (step + 1) / 100) * decay_rate
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        bad, heard, share = windows.batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                wanted = teacher(heard)
+            answer, gain = student(bad)
+        distance = later(((answer.float() - wanted.float()) / scale).square())
+        off = later((gain[:, : share.shape[1]] - share).abs())
+        optimiser.zero_grad()
+        (distance + config["mask"] * off).backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimiser.step()
+        losses.append((distance.item(), off.item()))
+        step += 1
+        decay = min(config["average"], (1 + step) / (10 + step))
+        with torch.no_grad():
+            for a, p in zip(average.parameters(), student.parameters(), strict=True):
+                a.lerp_(p, 1 - decay)
+        used += time.monotonic() - begin
+        if time.monotonic() - checkpoint > config["checkpoint_seconds"]:
+            save()
+            checkpoint = time.monotonic()
+    save()
+    save_file({name: tensor.contiguous() for name, tensor in average.state_dict().items()}, out / "hearing.safetensors")
+
+
+def load_hearing(teacher_file: Path, weights: Path) -> Hearing:
+    """Whisper's encoder and the mask, with the weights that `train` wrote."""
+    hearing = Hearing(load_whisper(teacher_file))
+    hearing.load_state_dict(load_file(weights))
+    return hearing.eval()
