@@ -77,6 +77,7 @@ def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path) -> None:
         hearing.train(
             settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), teacher, folder, config["seed"]
         )
+    out.mkdir(parents=True, exist_ok=True)
     export_content(hearing.load_hearing(teacher, folder / "hearing.safetensors"), out / "content.onnx")
 
 
