@@ -59,9 +59,7 @@ class Denoiser:
 
 
 def cleaned(clip: corpus.Clip, denoiser: Denoiser, folder: Path) -> np.ndarray:
-    """The clip at 24 kHz without its noise, float32; remembered in `folder`. What a machine spoke has no noise."""
-    if clip.wide:
-        return corpus.read(clip)[0]
+    """A recording at 24 kHz without its noise, float32; remembered in `folder`."""
     path = folder / f"{clip.name}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

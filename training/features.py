@@ -102,7 +102,7 @@ def target_features(
     per_step = 2 * grid.ANALYSIS_HOP
     embeddings = [embed(speaker, narrow[begin * per_step : end * per_step]) for begin, end in spans]
     identities = embeddings
-    if not np.array_equal(clean, wide):
+    if clean is not wide:
         of_clean = np.asarray(soxr.resample(clean, grid.RATE, grid.ANALYSIS_RATE), np.float32)
         identities = [embed(speaker, of_clean[begin * per_step : end * per_step]) for begin, end in spans]
     return {
@@ -156,7 +156,8 @@ def extract(
         wide, narrow = corpus.read(clip)
         narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
-        clean = cleaned(clip, denoiser, out.parent / "clean")
+        # What was spoken by a machine has no noise.
+        clean = wide if clip.wide else cleaned(clip, denoiser, out.parent / "clean")
         level, gain = features["level"], features.pop("gain")
         save(path, features | target_features(tracker, speaker, wide, narrow, clean, level, gain, rng))
     for index, clip in ((index, clip) for index in range(copies) for clip in real):

@@ -9,7 +9,6 @@ answers for the same windows undisturbed (distillation: G. Hinton et al., 2015; 
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from seedvc_live.engines.nano import grid, spectrum
 from seedvc_live.engines.nano.analysis import window_power
-from training import augment, corpus
+from training import augment, corpus, loop
 from training.whisper import WhisperEncoder, load_whisper
 
 WINDOWS = (92, 96, 104)
@@ -55,7 +54,7 @@ class Windows:
     """Windows of degraded speech, and of the same speech as it was, at 16 kHz.
 
     Args:
-        clean: gives a clip at 24 kHz without its noise.
+        clean: gives a recording at 24 kHz without its noise; not asked for what a machine spoke.
     """
 
     def __init__(
@@ -65,7 +64,9 @@ class Windows:
         self.audio = []
         for clip in clips:
             heard = corpus.read(clip)[1]
-            speech = np.asarray(soxr.resample(clean(clip), grid.RATE, grid.ANALYSIS_RATE), np.float32)
+            speech = heard
+            if not clip.wide:
+                speech = np.asarray(soxr.resample(clean(clip), grid.RATE, grid.ANALYSIS_RATE), np.float32)
             count = min(len(heard), len(speech))
             if count > 2 * grid.ANALYSIS_RATE:
                 self.audio.append(np.stack([heard[:count], speech[:count]]).astype(np.float16))
@@ -143,33 +144,28 @@ def train(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, used = state["step"], state["used"]
-    windows = Windows(clips, clean, config, np.random.default_rng([seed, step]))
-    # The spread of the teacher's features, over a first batch.
-    scale = teacher(Windows(clips[:50], clean, config, np.random.default_rng(seed)).batch()[1]).std((0, 1))
+    windows = Windows(clips, clean, config, np.random.default_rng(seed))
+    # The spread of the teacher's features, over a batch that is the same when a run is resumed.
+    scale = teacher(windows.batch()[1]).std((0, 1))
+    # A resumed run must not see the same examples again.
+    windows.rng = np.random.default_rng([seed, step])
     losses: list[tuple[float, float]] = []
 
     def save() -> None:
-        part = last.with_suffix(".part")
-        torch.save(
-            {"student": student.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-             "step": step, "used": used}, part,
-        )  # fmt: skip
-        part.rename(last)
-        with (out / "hearing.csv").open("a") as file:
-            if file.tell() == 0:
-                csv.writer(file).writerow(["step", "seconds", "distance", "mask_db"])
-            means = np.mean(losses or [(0.0, 0.0)], 0).round(4)
-            csv.writer(file).writerow([step, round(used, 1), *means])
+        state = {
+            "student": student.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+            "step": step, "used": used,
+        }  # fmt: skip
+        loop.save_checkpoint(last, state)
+        means = np.mean(losses or [(0.0, 0.0)], 0).round(4)
+        loop.add_row(out / "hearing.csv", ("step", "seconds", "distance", "mask_db"), (step, round(used, 1), *means))
         print(f"step {step} {used / 60:.1f} min distance {means[0]}, mask {means[1]} dB", flush=True)
         losses.clear()
 
     budget, checkpoint = 60.0 * config["minutes"], time.monotonic()
     while used < budget:
         begin = time.monotonic()
-        decay_rate = max(0.02, 0.5 + 0.5 * float(np.cos(np.pi * used / budget)))
-        rate = config["learning_rate"] * min(1.0, (step + 1) / 100) * decay_rate
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        loop.set_rate(optimiser, config["learning_rate"], step, used / budget)
         bad, heard, share = windows.batch()
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
@@ -183,10 +179,7 @@ def train(
         optimiser.step()
         losses.append((distance.item(), off.item()))
         step += 1
-        decay = min(config["average"], (1 + step) / (10 + step))
-        with torch.no_grad():
-            for a, p in zip(average.parameters(), student.parameters(), strict=True):
-                a.lerp_(p, 1 - decay)
+        loop.follow(average, student, step, config["average"])
         used += time.monotonic() - begin
         if time.monotonic() - checkpoint > config["checkpoint_seconds"]:
             save()

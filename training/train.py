@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import time
 from collections import defaultdict
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from seedvc_live.engines.nano.networks import WEIGHTS
 from seedvc_live.engines.seedvc.campplus import load_campplus
-from training import corpus
+from training import corpus, loop
 from training.adversarial import Discriminators
 from training.dataset import Arrays, Pool, Sampler, measure_constants
 from training.identity import IdentityLoss
@@ -220,18 +219,15 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
         average.eval()
         with torch.no_grad():
             dev = judges.spectral(render(average, synthesiser, dev_batch), dev_batch["wav"], dev_batch["wide"])
-        part = (run / name).with_suffix(".part")
-        torch.save(
-            {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-             "discriminators": judges.discriminators.state_dict(), "of_judges": of_judges.state_dict(),
-             "sizes": balance.sizes, "step": step, "used": used}, part,
-        )  # fmt: skip
-        part.rename(run / name)
+        state = {
+            "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+            "discriminators": judges.discriminators.state_dict(), "of_judges": of_judges.state_dict(),
+            "sizes": balance.sizes, "step": step, "used": used,
+        }  # fmt: skip
+        loop.save_checkpoint(run / name, state)
         row = {"dev": float(dev)} | {key: float(np.mean(figures[key] or [0])) for key in FIGURES[1:]}
-        with (run / "curve.csv").open("a") as file:
-            if file.tell() == 0:
-                csv.writer(file).writerow(["step", "seconds", *FIGURES])
-            csv.writer(file).writerow([step, round(used, 1), *(round(row[key], 4) for key in FIGURES)])
+        figures_now = (round(row[key], 4) for key in FIGURES)
+        loop.add_row(run / "curve.csv", ("step", "seconds", *FIGURES), (step, round(used, 1), *figures_now))
         print(f"step {step} {used / 60:.1f} min", {key: round(value, 4) for key, value in row.items()}, flush=True)
         figures.clear()
 
@@ -241,10 +237,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     marks = [share for share in (0.125, 0.25, 0.5) if used < share * budget]
     while used < budget:
         begin = time.monotonic()
-        decay_rate = max(0.03, 0.5 + 0.5 * float(np.cos(np.pi * used / budget)))
-        rate = config["learning_rate"] * min(1.0, (step + 1) / 100) * decay_rate
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        loop.set_rate(optimiser, config["learning_rate"], step, used / budget)
         # Odd steps convert between voices, where nothing says how it should have sounded.
         conversions = config["conversions"] if step % 2 and used >= config["convert_from"] * budget else 0
         discriminate = used >= config["discriminate_from"] * budget
@@ -269,10 +262,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
             of_judges.step()
             figures["verdict"].append(loss.item())
         step += 1
-        decay = min(config["average"], (1 + step) / (10 + step))
-        with torch.no_grad():
-            for a, p in zip(average.parameters(), model.parameters(), strict=True):
-                a.lerp_(p, 1 - decay)
+        loop.follow(average, model, step, config["average"])
         used += time.monotonic() - begin
         if marks and used >= marks[0] * budget:
             save(f"at_{marks.pop(0):g}.pt")

@@ -30,7 +30,7 @@ def clips(tmp_path: Path) -> list:
     for index in range(2):
         path = tmp_path / f"{index}.flac"
         soundfile.write(path, samples[index * rate // 2 : (index * rate) // 2 + 4 * rate], rate)
-        found.append(Clip(str(index), path, str(index), str(index), wide=True))
+        found.append(Clip(str(index), path, str(index), str(index), wide=False))
     return found
 
 

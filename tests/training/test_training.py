@@ -126,6 +126,17 @@ def test_perturbed_features_keep_the_time_grid() -> None:
         assert 35 < moves[90:105].sum() < 66
 
 
+def test_levels_are_the_engines() -> None:
+    from training.features import source_features
+
+    encoder = open_session(WEIGHTS / "content.onnx")
+    samples = excitation.noise(0, 0, 16000) * np.float32(0.1)
+    features = source_features(encoder, samples)
+    power = spectrum.power_frames(samples, 160, 400, 400, 2, 90)
+    masked = spectrum.masked(power, features["gain"][1:91].astype(np.float32))
+    np.testing.assert_allclose(features["level"][1:91], spectrum.levels(masked), atol=0.05)
+
+
 def test_levels_are_those_of_the_speech_at_their_points() -> None:
     from training.features import source_features
 

@@ -140,7 +140,7 @@ def test_levels_are_those_of_the_speech_in_noise() -> None:
 
     def heard(samples: np.ndarray) -> np.ndarray:
         windows = analysis.cut_windows(samples, 16)
-        return analysis.content_and_levels(encoder, windows)[1].reshape(-1)
+        return analysis.content_and_levels(encoder, windows).level.reshape(-1)
 
     def plain(samples: np.ndarray) -> np.ndarray:
         windows = analysis.cut_windows(samples, 16)

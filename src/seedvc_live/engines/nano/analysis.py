@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,10 +59,18 @@ def encode(encoder: Any, mel: Array) -> tuple[Array, Array]:
     return content, gain[:, : mel.shape[-1]]
 
 
-def content_and_levels(
-    encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Content, level, bands and changes (as in `Measured`) of the blocks of windows, and gains as `level`, in dB.
+class Heard(NamedTuple):
+    """As in `Measured`, of a batch of blocks; and the mask's gains in dB, (batch, 2 × before + n, GAIN_BANDS)."""
+
+    content: Array
+    level: Array
+    bands: Array
+    changes: Array
+    gain: Array
+
+
+def content_and_levels(encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT) -> Heard:
+    """What the encoder and the spectra say of the blocks of windows.
 
     Args:
         encoder: the content network (ONNX Runtime).
@@ -77,7 +85,7 @@ def content_and_levels(
     chosen = slice(start, start + 1 + 2 * before + n)
     gain = gain[:, chosen]
     power = spectrum.masked(power[:, chosen], gain)
-    return (
+    return Heard(
         content[:, step : step + before + n // 2],
         spectrum.levels(power[:, 1:]),
         spectrum.bands(power[:, 1:]),

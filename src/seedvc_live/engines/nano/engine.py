@@ -142,8 +142,9 @@ class NanoEngine(Engine):
         windows = analysis.cut_windows(narrow, 16)
         parts = [analysis.content_and_levels(self._content, window[None]) for window in windows]
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
-        content = np.concatenate([part[0][0] for part in parts])[: points // 2]
-        level, gain = (np.concatenate([part[i][0] for part in parts])[:points] for i in (1, 4))
+        content = np.concatenate([part.content[0] for part in parts])[: points // 2]
+        level = np.concatenate([part.level[0] for part in parts])[:points]
+        gain = np.concatenate([part.gain[0] for part in parts])[:points]
         if not reference.active(level, float(level.max())).any():
             raise VoiceError("no speech found in the reference: it is all but silent; give a louder clip")
         tracks = pitch.track(self._pitch, narrow[None])
@@ -151,8 +152,7 @@ class NanoEngine(Engine):
         if self._speaker is None:
             self._speaker = networks.open_session(self._speaker_file)
         tensors = reference.describe(
-            self._constants, embed(self._speaker, narrow), content, envelope.shapes(wide, level, gain),
-            level[1::2],
+            self._constants, embed(self._speaker, narrow), content, envelope.shapes(wide, level, gain), level[1::2],
             log_f0, voicing, envelope.is_narrow(wide),
         )  # fmt: skip
         return Voice(self.name, self._hash, tensors)

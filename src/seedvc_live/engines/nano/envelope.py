@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedvc_live.engines.nano import grid
-from seedvc_live.engines.nano.spectrum import FFT as ANALYSIS_FFT
-from seedvc_live.engines.nano.spectrum import GAIN_BANDS, mel_filters, power_frames
+from seedvc_live.engines.nano.spectrum import gain_centres, interpolation, mel_filters, power_frames
 from seedvc_live.engines.nano.synthesis import BANDS, FFT
 
 Array = npt.NDArray[np.float32]
@@ -34,9 +33,7 @@ def narrow_bands() -> int:
 @lru_cache
 def _gain_interpolation() -> Array:
     """(GAIN_BANDS, BANDS): gains at their bands' centres → at the envelope's, linear in Hz, constant outside."""
-    known = mel_filters(grid.ANALYSIS_RATE, ANALYSIS_FFT, GAIN_BANDS)[1]
-    wanted = mel_filters(grid.RATE, FFT, BANDS)[1]
-    return np.stack([np.interp(wanted, known, row) for row in np.eye(GAIN_BANDS)]).astype(np.float32)
+    return interpolation(gain_centres(), mel_filters(grid.RATE, FFT, BANDS)[1])
 
 
 def shapes(samples: Array, level: Array, gain: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,11 @@ def mel_filters(rate: int, fft: int, bands: int) -> tuple[Array, Array]:
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     weights = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
     return weights.astype(np.float32), edges[1:-1].astype(np.float32)
+
+
+def interpolation(known: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Array:
+    """Matrix (known, wanted): values at the one frequencies → at the others, linear in Hz, constant outside."""
+    return np.stack([np.interp(wanted, known, row) for row in np.eye(len(known))]).astype(np.float32)
 
 
 def _hann(length: int) -> Array:
@@ -128,12 +134,15 @@ def changes(power: Array) -> Array:
     return np.asarray(np.clip(np.diff(level, axis=-2), -30, 30), np.float32)
 
 
+def gain_centres() -> Array:
+    """Hz, shape (GAIN_BANDS,)."""
+    return mel_filters(grid.ANALYSIS_RATE, FFT, GAIN_BANDS)[1]
+
+
 @lru_cache
 def _gain_interpolation() -> Array:
     """(GAIN_BANDS, 201): dB at the bands' centres → at bins, linear in Hz, constant outside."""
-    centres = mel_filters(grid.ANALYSIS_RATE, FFT, GAIN_BANDS)[1]
-    bins = np.arange(FFT // 2 + 1) * grid.ANALYSIS_RATE / FFT
-    return np.stack([np.interp(bins, centres, row) for row in np.eye(GAIN_BANDS)]).astype(np.float32)
+    return interpolation(gain_centres(), np.arange(FFT // 2 + 1) * grid.ANALYSIS_RATE / FFT)
 
 
 def masked(power: Array, gain: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedvc_live.engines.nano import grid
-from seedvc_live.engines.nano.spectrum import mel_filters
+from seedvc_live.engines.nano.spectrum import interpolation, mel_filters
 
 Array = npt.NDArray[np.float32]
 
@@ -36,8 +36,7 @@ TAIL = FFT - grid.HOP
 def band_interpolation() -> Array:
     """Matrix (BANDS, BINS): envelopes at band centres → at FFT bins, linear in Hz, constant outside."""
     centres = mel_filters(grid.RATE, FFT, BANDS)[1]
-    bins = np.arange(BINS) * grid.RATE / FFT
-    return np.stack([np.interp(bins, centres, row) for row in np.eye(BANDS)]).astype(np.float32)
+    return interpolation(centres, np.arange(BINS) * grid.RATE / FFT)
 
 
 @lru_cache

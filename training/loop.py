@@ -1,0 +1,44 @@
+"""What every training loop here does: a rate that rises and falls, averaged weights, checkpoints, a curve."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+_LEAST = 0.03
+
+
+def set_rate(optimiser: torch.optim.Optimizer, top: float, step: int, share: float) -> None:
+    """Learning rate: 100 steps up, then a cosine down to 3 % of `top`; `share` of the time is used up."""
+    rate = top * min(1.0, (step + 1) / 100) * max(_LEAST, 0.5 + 0.5 * float(np.cos(np.pi * share)))
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int, limit: float) -> None:
+    """Move the averaged weights towards the model's; quickly in the first steps, then by 1 - `limit`."""
+    decay = min(limit, (1 + step) / (10 + step))
+    for a, p in zip(average.parameters(), model.parameters(), strict=True):
+        a.lerp_(p, 1 - decay)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """All of it, or what was there before."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.rename(path)
+
+
+def add_row(path: Path, heading: Sequence[str], row: Sequence[Any]) -> None:
+    """A row of a training curve; the heading first where the file is new."""
+    with path.open("a") as file:
+        if file.tell() == 0:
+            csv.writer(file).writerow(heading)
+        csv.writer(file).writerow(row)
