@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
+from seedvc_live import Pcm, load_audio, save_audio
 from seedvc_live.engines.nano import grid, spectrum
 
 pytestmark = pytest.mark.torch
@@ -25,11 +25,12 @@ def clips(tmp_path: Path) -> list:
     from training.corpus import Clip
 
     with as_file(files("seedvc_live") / "data" / "source.flac") as path:
-        samples, rate = soundfile.read(path, dtype="float32")
+        clip = load_audio(path)
     found = []
     for index in range(2):
         path = tmp_path / f"{index}.flac"
-        soundfile.write(path, samples[index * rate // 2 : (index * rate) // 2 + 4 * rate], rate)
+        start = index * clip.rate // 2
+        save_audio(path, Pcm(clip.samples[start : start + 4 * clip.rate], clip.rate))
         found.append(Clip(str(index), path, str(index), str(index), wide=False))
     return found
 
