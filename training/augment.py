@@ -32,22 +32,27 @@ def _rms(samples: np.ndarray) -> float:
 
 
 def _noisy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise 5 to 25 dB below the speech, its power falling by 0 to 6 dB an octave."""
+    """Noise 2 to 22 dB below the speech, its power falling by 0 to 6 dB an octave; a third of it swells and ebbs."""
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     frequency = np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE), 60.0)
     noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0, 1), len(samples))
+    if rng.random() < 0.33:
+        # A decibel or six, a few times a second at most.
+        times = np.arange(0, len(samples) + RATE // 4, RATE // 4)
+        swell = np.interp(np.arange(len(samples)), times, rng.normal(size=len(times)) * rng.uniform(1, 6))
+        noise *= 10 ** (swell / 20)
     # Speech is louder than its mean while it sounds.
-    return samples + noise * (1.4 * _rms(samples) / _rms(noise) * 10 ** (-rng.uniform(5, 25) / 20))
+    return samples + noise * (1.4 * _rms(samples) / _rms(noise) * 10 ** (-rng.uniform(2, 22) / 20))
 
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Reverberation of 0.15 to 0.5 s, as loud as the direct sound or up to 10 dB softer."""
-    seconds = rng.uniform(0.15, 0.5)
+    """Reverberation of 0.15 to 0.6 s, from 6 dB louder than the direct sound, as far from a talker, to 10 dB softer."""
+    seconds = rng.uniform(0.15, 0.6)
     time = np.arange(round(seconds * RATE)) / RATE
     tail = rng.normal(size=len(time)) * 10 ** (-3 * time / seconds)
     # The first reflections come a little after the direct sound.
     tail[: round(rng.uniform(0.002, 0.01) * RATE)] = 0
-    tail *= 10 ** (-rng.uniform(0, 10) / 20) / np.sqrt(np.sum(tail**2))
+    tail *= 10 ** (rng.uniform(-10, 6) / 20) / np.sqrt(np.sum(tail**2))
     tail[0] = 1
     size = len(samples) + len(tail)
     wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)[: len(samples)]

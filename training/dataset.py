@@ -12,6 +12,8 @@ from seedvc_live.engines.nano import envelope, excitation, frames, grid, pitch, 
 from training import corpus
 
 Arrays = dict[str, np.ndarray]
+_COPY_SHARE = 0.4
+"""Of examples between two voices, whose source is a copy."""
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Entry:
     clip: corpus.Clip
     data: Arrays
     copies: list[Arrays]
-    """Its perturbed copies."""
+    """Its perturbed copies, most of them degraded."""
     voices: dict[tuple[int, bool], Arrays]
     """What `describe_span` said of it."""
 
@@ -58,7 +60,7 @@ class Pool:
             (self.synthetic if clip.wide else self.real).append(entry)
             self.of_group[clip.group].append(entry)
             self.of_speaker[clip.speaker].append(entry)
-        for entry in self.real:
+        for entry in self.entries:
             while (path := self.folder / f"{entry.clip.name}.pert{len(entry.copies)}.npz").exists():
                 entry.copies.append(_load(path))
 
@@ -183,6 +185,12 @@ class Sampler:
         loud = level[1::2][speech].mean() if speech.any() else float(level.max())
         return mean, float(loud + self.rng.normal(0, 1.5))
 
+    def _heard(self, entry: Entry) -> Arrays:
+        """What the engine hears of a clip: it, or now and then one of its copies."""
+        if entry.copies and self.rng.random() < _COPY_SHARE:
+            return entry.copies[self.rng.integers(len(entry.copies))]
+        return entry.data
+
     def example(self) -> Arrays:
         """A moment of somebody's speech, the content of it in another voice, and what the voice said there."""
         kind = self.rng.choice(3, p=self.shares)
@@ -191,7 +199,7 @@ class Sampler:
             source_entry = self.pool.synthetic[self.rng.integers(len(self.pool.synthetic))]
             group = self.pool.of_group[source_entry.clip.group]
             target = group[self.rng.integers(len(group))]
-            source = source_entry.data
+            source = self._heard(source_entry)
         elif copies:
             target = copies[self.rng.integers(len(copies))]
             source = target.copies[self.rng.integers(len(target.copies))]
@@ -212,7 +220,8 @@ class Sampler:
         }
 
     def conversion(self) -> Arrays:
-        """A moment of somebody's speech to be said in another's voice; `wav` is the source, there is no target."""
+        """A moment of somebody's speech to be said in another's voice; `wav` is the source as
+        recorded, whatever is heard of it; there is no target."""
 
         def anyone() -> Entry:
             pool = self.pool.real if self.rng.random() < 0.75 or not self.pool.synthetic else self.pool.synthetic
@@ -221,9 +230,10 @@ class Sampler:
         source, voice_entry = anyone(), anyone()
         span = int(self.rng.integers(len(voice_entry.data["spans"])))
         voice = describe_span(self.constants, voice_entry, span, not voice_entry.clip.wide)
-        length = len(source.data["content"])
+        heard = self._heard(source)
+        length = min(len(heard["content"]), len(source.data["content"]))
         begin = self._crop(length, None)
-        inputs = self._inputs(source.data, source.data, voice, begin, length, voice["register"])
+        inputs = self._inputs(heard, source.data, voice, begin, length, voice["register"])
         return inputs | {
             "wide": np.array(voice_entry.clip.wide),
             "identity": voice_entry.data["identities"][span],
@@ -271,7 +281,7 @@ class Sampler:
             "content": content / self.constants["content_scale"],
             "rows": rows.astype(np.float32)[:, frames.BOTTLENECK :],
             "base": base[skip:],
-            "gate": frames.gate(level)[skip:],
+            "gate": frames.gate(level, loud)[skip:],
             "condition": voice["condition"],
             "pulses": pulses,
             "noise": excitation.noise(int(self.rng.integers(1 << 40)), 0, samples + grid.HOP),

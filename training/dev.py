@@ -1,24 +1,36 @@
-"""Streaming conversions between held-back training speakers, judged by CAM++: what to watch while training.
+"""Streaming conversions between held-back training speakers: what to watch while training.
 
-`python -m training.dev --corpus CORPUS`. Resemblyzer, the final judge, has no part in this.
+`python -m training.dev --corpus CORPUS`. CAM++ judges the voice, Whisper tiny.en the words, of sources as they are
+and as noise, rooms and lines make them. Resemblyzer, DNSMOS and the larger recogniser, which judge in the end, have no
+part in this.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import soxr
 import yaml
 
+from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.base import State, Voice, Window
 from seedvc_live.engines.nano import grid
 from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
 from seedvc_live.engines.nano.networks import WEIGHTS, open_session
 from seedvc_live.engines.nano.speaker import embed
+from seedvc_live.evaluate.degrade import CONDITIONS, degrade
+from seedvc_live.evaluate.intelligibility import Errors, word_errors
 from training import corpus
 from training.train import split
+
+REFERENCE = 5 * grid.RATE
+"""Samples at 24 kHz of a reference."""
+PARTNERS = (1, 3)
+"""So many speakers on is the voice that a source is converted to."""
 
 
 def convert(engine: NanoEngine, voice: Voice, samples: np.ndarray, settings: NanoSettings) -> np.ndarray:
@@ -36,49 +48,82 @@ def convert(engine: NanoEngine, voice: Voice, samples: np.ndarray, settings: Nan
     return np.concatenate(out)[: len(samples)]
 
 
-def main() -> None:
-    import soxr
+class Judge:
+    """CAM++ and tiny.en on the conversions of some recordings, each (n,) at 24 kHz."""
 
-    from seedvc_live.audio.pcm import Pcm
+    def __init__(self, weights: Path, recordings: list[np.ndarray], transcribe: Callable[[Pcm], str]) -> None:
+        self.engine, self.speaker = NanoEngine(weights), open_session(weights / "speaker.onnx")
+        self.recordings, self.transcribe = recordings, transcribe
+        self.references = [self.embedded(samples[:REFERENCE]) for samples in recordings]
+        self.voices = [self.engine.enroll(Pcm(samples[:REFERENCE], grid.RATE)) for samples in recordings]
+
+    def embedded(self, samples: np.ndarray) -> np.ndarray:
+        return embed(self.speaker, np.asarray(soxr.resample(samples, grid.RATE, grid.ANALYSIS_RATE), np.float32))
+
+    def alike(self, samples: np.ndarray, voice: int) -> float:
+        """Cosine to a voice's reference."""
+        return float(self.embedded(samples) @ self.references[voice])
+
+    def ends(self) -> dict[str, float]:
+        """Similarity of a speaker to others, to himself resynthesised, and to himself."""
+        floor, resynthesis, ceiling = [], [], []
+        for i, samples in enumerate(self.recordings):
+            # A voice itself is resynthesised from what the reference does not hold.
+            rest = samples[REFERENCE:]
+            ceiling.append(self.alike(rest, i))
+            resynthesis.append(self.alike(convert(self.engine, self.voices[i], rest, NanoSettings()), i))
+            floor += [self.alike(samples, (i + shift) % len(self.recordings)) for shift in PARTNERS]
+        parts = {"floor": floor, "resynthesis": resynthesis, "ceiling": ceiling}
+        return {name: float(np.mean(values)) for name, values in parts.items()}
+
+    def condition(self, name: str, save: Callable[[str, np.ndarray], None]) -> dict[str, float]:
+        """Of sources in one of the evaluation's conditions: similarity of their conversions, word errors of both."""
+        similarity, of_source, of_conversion = [], Errors(0, 0), Errors(0, 0)
+        for i, samples in enumerate(self.recordings):
+            truth = self.transcribe(Pcm(samples, grid.RATE))
+            source = degrade(Pcm(samples, grid.RATE), name)
+            of_source += word_errors(truth, self.transcribe(source))
+            for shift in PARTNERS:
+                j = (i + shift) % len(self.recordings)
+                made = convert(self.engine, self.voices[j], source.samples, NanoSettings())
+                save(f"{name}_{i}_to_{j}.wav", made)
+                similarity.append(self.alike(made, j))
+                of_conversion += word_errors(truth, self.transcribe(Pcm(made, grid.RATE)))
+        return {
+            "similarity": float(np.mean(similarity)), "words_wrong": of_conversion.rate, "of_source": of_source.rate,
+            "words": of_conversion.length,
+        }  # fmt: skip
+
+
+def main() -> None:
+    from seedvc_live.evaluate.models import obtain
+    from seedvc_live.evaluate.recognise import Recogniser
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "nano.yaml")
     parser.add_argument("--corpus", type=Path, default=Path("corpus"))
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each source")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each source")
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=["clean", "noise10", "room"])
     parser.add_argument("--audio", type=Path, help="folder to write the conversions to")
     options = parser.parse_args()
     config = yaml.safe_load(options.config.read_text())
-    clips = split(options.corpus, config["dev_speakers"], config["seed"])[1]
-    engine, judge = NanoEngine(options.weights), open_session(options.weights / "speaker.onnx")
-    recordings = [corpus.read(clip) for clip in clips]
-    long = [i for i, (wide, _) in enumerate(recordings) if len(wide) > 9 * grid.RATE]
-    clips, recordings = [clips[i] for i in long], [recordings[i] for i in long]
-    cut = 5 * grid.ANALYSIS_RATE
-    references = [embed(judge, narrow[:cut]) for _, narrow in recordings]
-    rows: dict[str, list[float]] = {"floor": [], "converted": [], "resynthesis": [], "ceiling": []}
-    for i, (wide, _) in enumerate(recordings):
-        rows["ceiling"].append(float(embed(judge, recordings[i][1][cut:]) @ references[i]))
-        for shift in (0, 1, 3):
-            j = (i + shift) % len(recordings)
-            voice = engine.enroll(Pcm(recordings[j][0][: 5 * grid.RATE], grid.RATE))
-            # A voice itself is resynthesised from what the reference does not hold.
-            source = wide[5 * grid.RATE :] if shift == 0 else wide
-            source = source[: round(options.seconds * grid.RATE)]
-            out = convert(engine, voice, source, NanoSettings())
-            if options.audio:
-                import soundfile
+    recordings = [corpus.read(clip)[0] for clip in split(options.corpus, config["dev_speakers"], config["seed"])[1]]
+    # A clip must hold a reference and a second of other speech.
+    recordings = [r[: round(options.seconds * grid.RATE)] for r in recordings if len(r) > REFERENCE + grid.RATE]
+    judge = Judge(options.weights, recordings, Recogniser("tiny.en", obtain("tiny.en")).transcribe)
 
-                options.audio.mkdir(parents=True, exist_ok=True)
-                soundfile.write(options.audio / f"{clips[i].name}_to_{clips[j].name}.wav", out, grid.RATE)
-            score = float(embed(judge, np.asarray(soxr.resample(out, 3, 2), np.float32)) @ references[j])
-            rows["resynthesis" if shift == 0 else "converted"].append(score)
-            if shift:
-                source_16k = np.asarray(soxr.resample(source, 3, 2), np.float32)
-                rows["floor"].append(float(embed(judge, source_16k) @ references[j]))
-    means = {name: float(np.mean(values)) for name, values in rows.items()}
-    means["way"] = (means["converted"] - means["floor"]) / (means["ceiling"] - means["floor"])
-    print(json.dumps({name: round(value, 4) for name, value in means.items()}))
+    def save(name: str, samples: np.ndarray) -> None:
+        if options.audio:
+            import soundfile
+
+            options.audio.mkdir(parents=True, exist_ok=True)
+            soundfile.write(options.audio / name, samples, grid.RATE)
+
+    print(json.dumps({name: round(value, 4) for name, value in judge.ends().items()}), flush=True)
+    for name in options.conditions:
+        row = {key: round(value, 4) for key, value in judge.condition(name, save).items()}
+        print(json.dumps({"condition": name} | row), flush=True)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,51 @@ def export_content(hearing: nn.Module, path: Path) -> None:
     onnx.save(model, str(path))
 
 
+def exported_content(path: Path) -> dict[str, np.ndarray]:
+    """Weights that `export_content` wrote, by the names they had, float32: to go on from where no others are kept."""
+    graph = onnx.load(str(path)).graph
+    stored = {tensor.name.removesuffix("_f16"): numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = {name: array.astype(np.float32) for name, array in stored.items() if array.dtype == np.float16}
+    weights |= {name: array for name, array in stored.items() if array.dtype == np.float32}
+    for node in graph.node:
+        if node.op_type == "MatMulInteger":
+            name = node.input[1].removesuffix("_quantized")
+            module = node.name.removeprefix("/").rsplit("/", 1)[0].replace("/", ".")
+            whole = stored[name + "_quantized"].astype(np.float32) - stored[name + "_zero_point"].astype(np.float32)
+            weights[module + ".weight"] = (whole * weights[name + "_scale"]).T.copy()
+    return weights
+
+
 def export_speaker(encoder: nn.Module, path: Path) -> None:
     """Speaker encoder: `fbank` (batch, frames, 80), mean removed → `embedding` (batch, 192)."""
     dynamic = {"fbank": {0: "batch", 1: "frames"}, "embedding": {0: "batch"}}
     export(encoder, (torch.zeros(2, 298, 80),), path, ["fbank"], ["embedding"], dynamic)
+
+
+class _Live(nn.Module):
+    """The decoder, without the corrections that only fill its memory."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, rows: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.decoder(rows, condition, valid=True)
+        return out
+
+
+def export_decoder(decoder: nn.Module, path: Path) -> None:
+    """`rows` (batch, HISTORY + steps, WIDTH), `condition` → `correction` (batch, steps, 2, 2, BANDS)."""
+    from seedvc_live.engines.nano import frames
+    from training.model import CONDITION, HISTORY
+
+    example = (torch.zeros(2, HISTORY + 8, frames.WIDTH), torch.zeros(2, CONDITION))
+    dynamic = {
+        "rows": {0: "batch", 1: "rows"},
+        "condition": {0: "batch"},
+        "correction": {0: "batch", 1: "steps"},
+    }
+    export(_Live(decoder), example, path, ["rows", "condition"], ["correction"], dynamic)
 
 
 def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
@@ -86,8 +127,8 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
     Args:
         checkpoint: also write the weights alone there (float16), from which another run can start.
     """
-    from seedvc_live.engines.nano import engine, frames
-    from training.model import CONDITION, HISTORY
+    from seedvc_live.engines.nano import engine
+    from training.model import HISTORY
     from training.train import Model
 
     if engine.HISTORY != HISTORY:
@@ -96,13 +137,7 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
     model.load_state_dict(torch.load(run / "last.pt", weights_only=True)["average"])
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
-    example = (torch.zeros(2, HISTORY + 8, frames.WIDTH), torch.zeros(2, CONDITION))
-    dynamic = {
-        "rows": {0: "batch", 1: "steps"},
-        "condition": {0: "batch"},
-        "correction": {0: "batch", 1: "steps"},
-    }
-    export(model.decoder, example, out / "decoder.onnx", ["rows", "condition"], ["correction"], dynamic)
+    export_decoder(model.decoder, out / "decoder.onnx")
     with np.load(run / "constants.npz") as file:
         constants = {name: file[name] for name in file.files}
     linear = model.bottleneck.linear

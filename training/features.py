@@ -27,6 +27,8 @@ PROFILE_SHARES = (0.5, 0.3, 0.2)
 """How often a copy is heard as in each profile."""
 SPANS = 3
 """References cut from a clip."""
+MOST_SOFT = 30.0
+"""dB."""
 
 
 def source_features(
@@ -125,16 +127,19 @@ def extract(
     seed: int,
     perturb: tuple[float, float],
     degraded_share: float,
+    soft_share: float,
     copies: int,
+    spoken_copies: int,
     wheels: Path,
 ) -> None:
-    """Write what is missing, in order: real speech, parallel speech, perturbed copies of real speech.
+    """Write what is missing, in order: real speech, parallel speech, perturbed copies of both.
 
     Args:
         wheels: where the denoiser is unpacked.
-        copies: of each recording.
+        copies: of each recording; spoken_copies: of each parallel clip.
         perturb: lowest and highest factor of the copies' pitch and formants.
-        degraded_share: of the copies, that are also degraded (`augment`); copies are heard in any profile's windows.
+        degraded_share: of the copies, that are also degraded (`augment`).
+        soft_share: of the copies, that are heard up to `MOST_SOFT` softer; copies are heard in any profile's windows.
     """
     out.mkdir(parents=True, exist_ok=True)
     encoder, tracker = open_session(weights / "content.onnx"), open_session(weights / "pitch.onnx")
@@ -147,8 +152,8 @@ def extract(
             np.savez(file, **arrays)
         part.rename(path)
 
-    real = corpus.real(corpus_folder)
-    for clip in [*real, *corpus.parallel(corpus_folder)]:
+    real, parallel = corpus.real(corpus_folder), corpus.parallel(corpus_folder)
+    for clip in [*real, *parallel]:
         path = out / f"{clip.name}.npz"
         if path.exists():
             continue
@@ -160,7 +165,9 @@ def extract(
         clean = wide if clip.wide else cleaned(clip, denoiser, out.parent / "clean")
         level, gain = features["level"], features.pop("gain")
         save(path, features | target_features(tracker, speaker, wide, narrow, clean, level, gain, rng))
-    for index, clip in ((index, clip) for index in range(copies) for clip in real):
+    todo = [(index, clip) for clips, count in ((real, copies), (parallel, spoken_copies)) for index in range(count)
+            for clip in clips]  # fmt: skip
+    for index, clip in todo:
         path = out / f"{clip.name}.pert{index}.npz"
         if path.exists():
             continue
@@ -170,8 +177,11 @@ def extract(
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
         if rng.random() < degraded_share:
             narrow = augment.degraded(narrow, rng)
-        narrow = spectrum.without_rumble(narrow)
+        # A low level loses what is near the floors; that the level itself is low is no matter of the decoder's.
+        softer = rng.uniform(0, MOST_SOFT) if rng.random() < soft_share else 0.0
+        narrow = spectrum.without_rumble(narrow * np.float32(10 ** (-softer / 20)))
         profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
         copy = perturbed_features(encoder, narrow, ratio, points, profile.layout, round(100 * profile.block))
+        copy["level"] += np.float16(softer)
         save(path, copy | {"ratio": np.array(ratio)})
     (out / "complete").touch()

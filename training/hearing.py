@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seedvc_live.engines.nano import grid, spectrum
 from seedvc_live.engines.nano.analysis import window_power
 from training import augment, corpus, loop
+from training.export import exported_content
 from training.whisper import WhisperEncoder, load_whisper
 
 WINDOWS = (92, 96, 104)
@@ -32,6 +34,31 @@ _EARLY = 0.25
 """Weight of a window's first half: a block is near its end."""
 _INAUDIBLE = 1e-8
 """Power re full scale that is added to both sides of a mask."""
+_WIDTH = 64
+CURVE = ("step", "seconds", "distance", "mask_db", "behind_db")
+"""Columns of the training curve."""
+
+
+class Mask(nn.Module):
+    """Content (batch, steps, 384) and log-mel (batch, 80, 2 × steps) → gain (batch, 2 × steps, GAIN_BANDS), dB.
+
+    The encoder's features know what is speech, the log-mel how loud each band is at that very moment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_content = nn.Linear(384, 2 * _WIDTH)
+        self.of_mel = nn.Conv1d(80, _WIDTH, 3, padding=1)
+        self.between = nn.Conv1d(_WIDTH, _WIDTH, 5, padding=2)
+        self.leave = nn.Conv1d(_WIDTH, spectrum.GAIN_BANDS, 1)
+        nn.init.constant_(self.leave.bias, -2.0)
+
+    def forward(self, content: Tensor, mel: Tensor) -> Tensor:
+        of_content = self.of_content(content)
+        of_content = of_content.reshape(of_content.shape[0], -1, _WIDTH).transpose(1, 2)
+        x = functional.gelu(of_content + self.of_mel(mel))
+        x = x + functional.gelu(self.between(x))
+        return -spectrum.MOST_TAKEN * torch.sigmoid(self.leave(x).float()).transpose(1, 2)
 
 
 class Hearing(nn.Module):
@@ -40,14 +67,24 @@ class Hearing(nn.Module):
     def __init__(self, encoder: WhisperEncoder) -> None:
         super().__init__()
         self.encoder = encoder
-        self.mask = nn.Linear(384, 2 * spectrum.GAIN_BANDS)
-        nn.init.zeros_(self.mask.weight)
-        nn.init.constant_(self.mask.bias, -3.0)
+        self.mask = Mask()
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         content = self.encoder(mel)
-        gain = -spectrum.MOST_TAKEN * torch.sigmoid(self.mask(content).float())
-        return content, gain.reshape(gain.shape[0], -1, spectrum.GAIN_BANDS)
+        # A last odd frame has its step too.
+        mel = functional.pad(mel, (0, 2 * content.shape[1] - mel.shape[2]))
+        return content, self.mask(content, mel)
+
+
+class Batch(NamedTuple):
+    """Windows: log-mel of degraded speech and of the recording (batch, 80, frames); the mask wanted, dB (batch, frames,
+    GAIN_BANDS); power spectra of degraded speech and of the recording without its noise (batch, frames, 201)."""
+
+    mel: Tensor
+    undisturbed: Tensor
+    gain: Tensor
+    power: Tensor
+    speech: Tensor
 
 
 class Windows:
@@ -90,8 +127,7 @@ class Windows:
             bad, speech = bad * factor, speech * factor
         return spectrum.without_rumble(np.stack([bad, heard, speech]))
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-mel of degraded windows and of the recordings' (batch, 80, frames), gains (batch, frames, GAIN_BANDS)."""
+    def batch(self) -> Batch:
         size = WINDOWS[self.rng.integers(len(WINDOWS))] * grid.ANALYSIS_HOP
         pieces = []
         for _ in range(self.config["clips"]):
@@ -105,8 +141,30 @@ class Windows:
         filters = spectrum.band_means(spectrum.GAIN_BANDS)
         ratio = (speech @ filters + _INAUDIBLE) / (bad @ filters + _INAUDIBLE)
         gain = np.clip(10 * np.log10(ratio), -spectrum.MOST_TAKEN, 0)
-        mels = [torch.from_numpy(spectrum.whisper_mel(part)) for part in (bad, heard)]
-        return mels[0], mels[1], torch.from_numpy(gain.astype(np.float32))
+        parts = (spectrum.whisper_mel(bad), spectrum.whisper_mel(heard), gain.astype(np.float32), bad, speech)
+        return Batch(*map(torch.from_numpy, parts))
+
+
+class Behind(nn.Module):
+    """How far what is measured behind the mask is from the speech's own: levels and changes, dB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        centres, bins = spectrum.gain_centres(), np.arange(spectrum.FFT // 2 + 1) * grid.ANALYSIS_RATE / spectrum.FFT
+        self.register_buffer("to_bins", torch.from_numpy(spectrum.interpolation(centres, bins)))
+        self.register_buffer("bands", torch.from_numpy(spectrum.band_means(spectrum.CHANGE_BANDS)))
+        self.register_buffer("all_bands", self.bands.mean(1, keepdim=True))
+
+    def _measured(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        level = 10 * torch.log10(power @ self.all_bands + _INAUDIBLE)
+        bands = 10 * torch.log10(power @ self.bands + 10 * _INAUDIBLE)
+        return level, bands.diff(dim=1).clamp(-30, 30)
+
+    def forward(self, gain: Tensor, degraded: Tensor, speech: Tensor) -> Tensor:
+        """Gain (batch, frames, GAIN_BANDS), power spectra (batch, frames, 201) → scalar."""
+        level, changes = self._measured(degraded * 10 ** (gain @ self.to_bins / 10))
+        own_level, own_changes = self._measured(speech)
+        return later((level - own_level).abs()) + later((changes - own_changes).abs())
 
 
 def later(values: Tensor) -> Tensor:
@@ -119,19 +177,21 @@ def later(values: Tensor) -> Tensor:
 
 def train(
     config: dict[str, Any], clips: list[corpus.Clip], clean: Callable[[corpus.Clip], np.ndarray], teacher_file: Path,
-    out: Path, seed: int,
+    out: Path, seed: int, start: Path | None = None,
 ) -> None:  # fmt: skip
     """Writes `hearing.safetensors`, the averaged weights, and `hearing.csv` into the folder `out`.
 
     Args:
         config: the `hearing` part of the recipe's, with `perturb` and `checkpoint_seconds`.
         clean: gives a clip at 24 kHz without its noise.
+        start: an exported encoder that a new run goes on from, instead of Whisper's.
     """
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     teacher = load_whisper(teacher_file).requires_grad_(False)
     student = Hearing(deepcopy(teacher)).train().requires_grad_(True)
     student.encoder.positions.requires_grad_(False)
+    if start is not None:
+        begin_with(student, start)
     average = deepcopy(student)
     optimiser = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], lr=config["learning_rate"], weight_decay=0.0
@@ -146,10 +206,11 @@ def train(
         step, used = state["step"], state["used"]
     windows = Windows(clips, clean, config, np.random.default_rng(seed))
     # The spread of the teacher's features, over a batch that is the same when a run is resumed.
-    scale = teacher(windows.batch()[1]).std((0, 1))
+    scale = teacher(windows.batch().undisturbed).std((0, 1))
     # A resumed run must not see the same examples again.
     windows.rng = np.random.default_rng([seed, step])
-    losses: list[tuple[float, float]] = []
+    losses: list[tuple[float, ...]] = []
+    behind = Behind()
 
     def save() -> None:
         state = {
@@ -157,27 +218,29 @@ def train(
             "step": step, "used": used,
         }  # fmt: skip
         loop.save_checkpoint(last, state)
-        means = np.mean(losses or [(0.0, 0.0)], 0).round(4)
-        loop.add_row(out / "hearing.csv", ("step", "seconds", "distance", "mask_db"), (step, round(used, 1), *means))
-        print(f"step {step} {used / 60:.1f} min distance {means[0]}, mask {means[1]} dB", flush=True)
+        means = np.mean(losses or [(0.0, 0.0, 0.0)], 0).round(4)
+        loop.add_row(out / "hearing.csv", CURVE, (step, round(used, 1), *means))
+        print(f"step {step} {used / 60:.1f} min", dict(zip(CURVE[2:], means.tolist(), strict=True)), flush=True)
         losses.clear()
 
     budget, checkpoint = 60.0 * config["minutes"], time.monotonic()
     while used < budget:
         begin = time.monotonic()
         loop.set_rate(optimiser, config["learning_rate"], step, used / budget)
-        bad, heard, share = windows.batch()
-        with torch.autocast("cpu", torch.bfloat16):
+        batch = windows.batch()
+        with loop.half():
             with torch.no_grad():
-                wanted = teacher(heard)
-            answer, gain = student(bad)
+                wanted = teacher(batch.undisturbed)
+            answer, gain = student(batch.mel)
         distance = later(((answer.float() - wanted.float()) / scale).square())
-        off = later((gain[:, : share.shape[1]] - share).abs())
+        gain = gain[:, : batch.gain.shape[1]]
+        off = later((gain - batch.gain).abs())
+        off_behind = behind(gain, batch.power, batch.speech)
         optimiser.zero_grad()
-        (distance + config["mask"] * off).backward()
+        (distance + config["mask"] * off + config["behind"] * off_behind).backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
-        losses.append((distance.item(), off.item()))
+        losses.append((distance.item(), off.item(), off_behind.item()))
         step += 1
         loop.follow(average, student, step, config["average"])
         used += time.monotonic() - begin
@@ -186,6 +249,15 @@ def train(
             checkpoint = time.monotonic()
     save()
     save_file({name: tensor.contiguous() for name, tensor in average.state_dict().items()}, out / "hearing.safetensors")
+
+
+@torch.no_grad()
+def begin_with(student: Hearing, exported: Path) -> None:
+    """Take what fits of an exported encoder's weights."""
+    weights = exported_content(exported)
+    for name, parameter in student.named_parameters():
+        if name in weights and weights[name].shape == parameter.shape:
+            parameter.copy_(torch.from_numpy(weights[name].copy()))
 
 
 def load_hearing(teacher_file: Path, weights: Path) -> Hearing:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from seedvc_live.engines.nano import spectrum
 from seedvc_live.engines.seedvc.campplus import CAMPPlus
+from training import loop
 
 
 class Fbank(nn.Module):
@@ -61,7 +62,7 @@ class IdentityLoss(nn.Module):
 
     def _features(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         bank = self.fbank(self.to_analysis_rate(samples))
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.half():
             x = self.encoder.frames(bank)
             pooled = torch.cat([x.mean(-1), x.float().std(-1)], 1)
             embedding = self.encoder.dense(pooled)

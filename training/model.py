@@ -29,18 +29,21 @@ class GatedBlock(nn.Module):
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
-    def forward(self, x: Tensor, speaker: Tensor) -> Tensor:
+    def forward(self, x: Tensor, speaker: Tensor, valid: bool) -> Tensor:
+        reach = (KERNEL - 1) * self.dilation
         scale, shift = self.film(speaker).unsqueeze(1).chunk(2, dim=-1)
         y = (self.norm(x) * (1 + scale) + shift).transpose(1, 2)
-        y = functional.glu(self.conv(functional.pad(y, ((KERNEL - 1) * self.dilation, 0))), dim=1)
-        out: Tensor = x + self.out(y).transpose(1, 2)
+        y = functional.glu(self.conv(y if valid else functional.pad(y, (reach, 0))), dim=1)
+        out: Tensor = (x[:, reach:] if valid else x) + self.out(y).transpose(1, 2)
         return out
 
 
 class Decoder(nn.Module):
     """Rows (batch, steps, WIDTH) and condition (batch, C) → corrections (batch, steps, 2 points, 2, BANDS).
 
-    The last but one axis is harmonic, noise. Causal: row i and the HISTORY rows before it.
+    The last but one axis is harmonic, noise. Causal: row i and the HISTORY rows before it. What is before the first
+    row counts as zeros; if `valid`, nothing does, and there are corrections for the rows after the first HISTORY only:
+    no layer works for what nobody asks for.
     """
 
     def __init__(self, width: int = 256, speaker: int = 192) -> None:
@@ -59,11 +62,12 @@ class Decoder(nn.Module):
             self.leave.bias.view(2, 2, -1)[:, 0].fill_(0.0)
             self.leave.bias.view(2, 2, -1)[:, 1].fill_(-1.0)
 
-    def forward(self, rows: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, condition: Tensor, valid: bool = False) -> Tensor:
         speaker = self.speaker(condition)
-        x = self.enter(functional.pad(rows.transpose(1, 2), (KERNEL - 1, 0))).transpose(1, 2)
+        x = rows.transpose(1, 2)
+        x = self.enter(x if valid else functional.pad(x, (KERNEL - 1, 0))).transpose(1, 2)
         for block in self.blocks:
-            x = block(x, speaker)
+            x = block(x, speaker, valid)
         scale, shift = self.film(speaker).unsqueeze(1).chunk(2, dim=-1)
         x = self.leave(functional.silu(self.norm(x) * (1 + scale) + shift))
         out: Tensor = x.view(x.shape[0], -1, 2, 2, synthesis.BANDS)

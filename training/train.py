@@ -43,7 +43,7 @@ class Model(nn.Module):
 
 def render(model: nn.Module, synthesiser: Synthesiser, batch: dict[str, Tensor]) -> Tensor:
     """Samples (batch, n) of a batch of examples."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with loop.half():
         correction = model(batch["content"], batch["rows"], batch["condition"])
     frames = batch["base"].shape[1]
     correction = correction.float().flatten(1, 2)[:, -frames:]
@@ -160,7 +160,6 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
         start: weights (safetensors) that a new run begins with. Its key projection and scales are those
             of the bundled `constants.npz`, which is then copied into the run.
     """
-    torch.set_num_threads(1)
     seed = int(config["seed"])
     torch.manual_seed(seed)
     train_clips, dev_clips = split(corpus_folder, config["dev_speakers"], seed)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seedvc_live.engines.nano import grid, spectrum
+from training import loop
 from training.whisper import WhisperEncoder
 
 
@@ -34,7 +35,7 @@ class WordsLoss(nn.Module):
         # As `spectrum.whisper_mel`, without its limit on the gain.
         peak = mel.amax((1, 2), keepdim=True)
         mel = torch.maximum(mel - peak, torch.tensor(-8.0)) + spectrum._PEAK
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.half():
             content = self.encoder((mel + 4) / 4)
         projected = (content.float() - content.float().mean(1, keepdim=True)) @ self.projection
         return nn.functional.normalize(projected, dim=-1)

@@ -48,6 +48,19 @@ def test_decoder_looks_back_as_far_as_the_engine_remembers() -> None:
         torch.testing.assert_close(whole[:, :50], decoder(changed, condition)[:, :50])
 
 
+def test_decoder_without_what_fills_its_memory_answers_the_same() -> None:
+    import torch
+    from training.model import CONDITION, HISTORY, Decoder
+
+    torch.manual_seed(0)
+    decoder = Decoder().eval()
+    rows, condition = torch.randn(2, HISTORY + 5, frames.WIDTH), torch.randn(2, CONDITION)
+    with torch.no_grad():
+        valid = decoder(rows, condition, valid=True)
+        assert valid.shape[1] == 5
+        torch.testing.assert_close(valid, decoder(rows, condition)[:, HISTORY:], atol=1e-5, rtol=1e-5)
+
+
 def test_committed_checkpoint_is_the_bundled_decoder() -> None:
     import torch
     from safetensors.torch import load_file
@@ -62,7 +75,7 @@ def test_committed_checkpoint_is_the_bundled_decoder() -> None:
     rows = rng.normal(size=(1, 40, frames.WIDTH)).astype(np.float32)
     condition = rng.normal(size=(1, CONDITION)).astype(np.float32)
     with torch.no_grad():
-        expected = model.decoder(torch.from_numpy(rows), torch.from_numpy(condition)).numpy()
+        expected = model.decoder(torch.from_numpy(rows), torch.from_numpy(condition), valid=True).numpy()
     session = open_session(WEIGHTS / "decoder.onnx")
     made = session.run(["correction"], {"rows": rows, "condition": condition})[0]
     assert np.sqrt(np.mean((made - expected) ** 2)) < 5e-3 * expected.std()

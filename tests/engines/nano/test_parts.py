@@ -319,6 +319,18 @@ def test_a_pause_is_taken_down_and_speech_is_not() -> None:
         assert (gain.min() == 0) == (not lost)
 
 
+def test_soft_speech_is_not_gated() -> None:
+    """Consonants 22 dB below soft speech pass; a room as far below loud speech as they are below soft does not."""
+    soft = frames.gate(np.array([-55.0, -77.0, -95.0], np.float32), -55.0) / envelope.NEPER_PER_DB
+    assert soft[0] == soft[1] == 0
+    assert soft[2] < -300
+    loud = frames.gate(np.array([-20.0, -61.0, -77.0], np.float32), -20.0) / envelope.NEPER_PER_DB
+    assert loud[0] == loud[1] == 0
+    assert loud[2] < -30
+    # However soft the speech: what is near silence is silence.
+    assert frames.gate(np.array([-86.0], np.float32), -75.0)[0] < -1
+
+
 def test_digital_silence_is_no_noise_floor() -> None:
     quiet = np.full(8, -40, np.float32), np.full(8, 5, np.float32), np.zeros(8, np.float32)
     before = Statistics.empty().updated(np.zeros((4, 384), np.float32), *quiet)

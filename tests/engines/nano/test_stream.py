@@ -212,7 +212,7 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
     rows = np.concatenate([jobs[0].rows, *(job.rows[nano.HISTORY :] for job in jobs[1:])]).astype(np.float32)
     correction = engine._decoder.run(
         ["correction"], {"rows": rows[None], "condition": voice.tensors["condition"][None]}
-    )[0][0][nano.HISTORY :]
+    )[0][0]
     steps = len(correction)
     points = BLOCK // grid.HOP
     level = np.concatenate([jobs[0].level[-points - 4 :], *(job.level for job in jobs[1:])])
@@ -221,7 +221,7 @@ def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm)
     matched = rows[nano.HISTORY - 1 :, nano._MATCHED]
     envelopes = np.clip(frames.base(matched, level)[:, None] + correction.reshape(2 * steps, 2, -1), -14, 5)
     colours = np.concatenate([_gains(job, after, voice) for job, after in zip(jobs, states, strict=True)])
-    gains = np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level)[:, None]
+    gains = np.concatenate([np.zeros((4, colours.shape[1]), np.float32), colours]) + frames.gate(level, 0.0)[:, None]
     envelopes = np.minimum(envelopes + gains[:, None], 5)
     pulses, _ = excitation.pulses(log_f0, voicing, 0.0)
     noise = excitation.noise(0, -2 * grid.STEP, len(pulses))

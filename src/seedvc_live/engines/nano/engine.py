@@ -275,7 +275,7 @@ class _Job:
         self.rows = np.concatenate([history, new])
 
     def finish(self, correction: Array) -> Block:
-        """Synthesise; `correction` is the decoder's answer to `rows`, shape (steps, 2, 2, BANDS)."""
+        """Synthesise; `correction` is the decoder's answer to the new ones of `rows`, shape (steps, 2, 2, BANDS)."""
         steps = len(self.rows) - HISTORY
         level, log_f0, voicing = (
             self.level[-2 * steps :],
@@ -284,7 +284,7 @@ class _Job:
         )
         matched = self.rows[HISTORY - 1 :, _MATCHED].astype(np.float32)
         envelopes = np.clip(
-            frames.base(matched, level)[:, None] + correction[HISTORY:].reshape(2 * steps, 2, -1),
+            frames.base(matched, level)[:, None] + correction.reshape(2 * steps, 2, -1),
             -14,
             _CEILING,
         )
@@ -295,7 +295,7 @@ class _Job:
         envelopes = envelopes + colour.correction(target, voiced)[:, None]
         colour = colour.heard(envelopes, level, voiced, speech)
         mean_level = self.statistics.mean_level()
-        quiet = frames.gate(level) + frames.pause(level, self.statistics.floor, mean_level)
+        quiet = frames.gate(level, mean_level) + frames.pause(level, self.statistics.floor, mean_level)
         quiet += frames.headroom(mean_level)
         envelopes = np.minimum(envelopes + colour.gain() + quiet[:, None, None], _CEILING)
         pulses, phases = excitation.pulses(log_f0, voicing, self.phase)

@@ -16,8 +16,9 @@ BOTTLENECK = 64
 WIDTH = BOTTLENECK + BANDS + 16 + 2 * CHANGE_BANDS
 """Numbers in a row."""
 _BAND_CENTRE = -10.0
-_GATE = -62.0
-"""Below this level (dB) output is faded out."""
+_GATE, _LOWEST_GATE = -62.0, -80.0
+_GATE_BELOW_SPEECH = 37.0
+"""Output is faded out below this level (dB), for soft speech so many dB below the speech."""
 _LOUD = -17.0
 """Speech of this mean level (dB) just fits below full scale."""
 _ABOVE_FLOOR, _BELOW_SPEECH = 9.0, 18.0
@@ -78,9 +79,13 @@ def headroom(mean_level: float) -> np.float32:
     return np.float32(-NEPER_PER_DB * max(0.0, mean_level - _LOUD))
 
 
-def gate(level: Array) -> Array:
-    """Log gain at points that takes what is near silence to silence; shape of `level` (dB)."""
-    below = np.maximum(0, _GATE - level)
+def gate(level: Array, mean_level: float) -> Array:
+    """Log gain at points that takes what is near silence to silence; shape of `level` (dB).
+
+    Args:
+        mean_level: of the speech, dB.
+    """
+    below = np.maximum(0, np.clip(mean_level - _GATE_BELOW_SPEECH, _LOWEST_GATE, _GATE) - level)
     return np.where(level <= -90, -40.0, -0.25 * below).astype(np.float32)
 
 

@@ -24,7 +24,7 @@ Name = Literal["low-latency", "balanced", "quality"]
 
 PROFILES: dict[Name, Profile] = {
     "low-latency": Profile(0.08, Layout(80, 4)),
-    "balanced": Profile(0.08, Layout(80, 8)),
+    "balanced": Profile(0.1, Layout(80, 6)),
     "quality": Profile(0.16, Layout(80, 16)),
 }
 DEFAULT: Name = "balanced"

@@ -24,7 +24,7 @@ _REGISTER_PRIOR = 3.0
 _SPREAD_PRIOR = 200.0
 _FLOOR_RISE = 2.0
 """dB by which the noise floor may rise in a second."""
-_LOWEST_FLOOR, _SILENCE = -75.0, -90.0
+_SILENCE = -90.0
 """dB; digital silence says nothing of the room."""
 
 
@@ -62,7 +62,7 @@ class Statistics:
         keep_voiced = min(1.0, _MEMORY * grid.RATE / grid.HOP / max(1.0, self.voiced))
         heights = log_f0[pitched].astype(np.float64)
         rise = _FLOOR_RISE * grid.HOP / grid.RATE
-        heard = np.maximum(level[level > _SILENCE], _LOWEST_FLOOR)
+        heard = level[level > _SILENCE]
         ages = np.arange(len(heard))[::-1]
         return Statistics(
             content=(keep_steps * self.content + content[of_steps].sum(0)).astype(np.float32),
