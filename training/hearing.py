@@ -150,8 +150,7 @@ class Behind(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        centres, bins = spectrum.gain_centres(), np.arange(spectrum.FFT // 2 + 1) * grid.ANALYSIS_RATE / spectrum.FFT
-        self.register_buffer("to_bins", torch.from_numpy(spectrum.interpolation(centres, bins)))
+        self.register_buffer("to_bins", torch.from_numpy(spectrum.gain_interpolation()))
         self.register_buffer("bands", torch.from_numpy(spectrum.band_means(spectrum.CHANGE_BANDS)))
         self.register_buffer("all_bands", self.bands.mean(1, keepdim=True))
 

