@@ -71,21 +71,30 @@ def step_pitch(data: Arrays) -> tuple[np.ndarray, np.ndarray]:
     return pitch.at_points(data["pitch"], data["confidence"], points)
 
 
+def _spoken(entry: Entry) -> np.ndarray:
+    """Content of a clip's speech, (n, 384)."""
+    level = entry.data["level"][1::2].astype(np.float32)
+    return entry.data["content"].astype(np.float32)[reference.active(level, float(level.max()))]
+
+
+def mean_content(pool: Pool) -> np.ndarray:
+    """Of all clips, shape (384,): what a stream's mean is taken to be before anything is heard."""
+    return np.mean([_spoken(entry).mean(0) for entry in pool.entries], 0).astype(np.float32)
+
+
 def measure_constants(pool: Pool, rng: np.random.Generator, size: int = 64) -> Arrays:
     """General means and scales, and the key projection (principal axes of mean-removed content)."""
-    contents, removed = [], []
+    removed = []
     for entry in pool.entries:
-        level = entry.data["level"][1::2].astype(np.float32)
-        content = entry.data["content"].astype(np.float32)[reference.active(level, float(level.max()))]
-        contents.append(content[:: max(1, len(content) // 150)])
-        removed.append(contents[-1] - content.mean(0))
+        content = _spoken(entry)
+        removed.append(content[:: max(1, len(content) // 150)] - content.mean(0))
     everything = np.concatenate(removed)
     scale = everything.std(0) + 1e-3
     _, values, axes = np.linalg.svd((everything / scale)[rng.permutation(len(everything))[:12000]], full_matrices=False)
     # Half whitening: strong axes count more, but not as much as their variance.
     projection = axes[:size].T / np.sqrt(values[:size] / values[0])
     constants: Arrays = {
-        "content_mean": np.mean([c.mean(0) for c in contents], 0).astype(np.float32),
+        "content_mean": mean_content(pool),
         "content_scale": scale.astype(np.float32),
         "key_projection": projection.astype(np.float32),
         "register": np.array([pitch.DEFAULT, 0.18], np.float32),

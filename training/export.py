@@ -57,14 +57,25 @@ def export(
 
 
 def export_content(hearing: nn.Module, path: Path) -> None:
-    """`mel` (batch, 80, frames) → `content` (batch, (frames + 1) // 2, 384), `gain` (batch, twice that, GAIN_BANDS).
+    """Inputs `mel` (1, 80, 2 × steps + 7), `positions` (steps, 384), `past` (LAYERS, 2, 1, m, 384); outputs `content`
+    (1, steps, 384), `gain` (1, 2 × steps, GAIN_BANDS), `present` (LAYERS, 2, 1, steps, 384). See `nano.encoder`.
 
     Matrix products in 8 bits, weights per output channel, activations scaled as they come: 2.4 times as fast
     (docs/models.md). Weights keep to 7 of the 8 bits, since machines without VNNI would saturate on the eighth,
     and hear something else.
     """
-    dynamic = {"mel": {0: "batch", 2: "frames"}, "content": {0: "batch", 1: "steps"}, "gain": {0: "batch", 1: "frames"}}
-    export(hearing, (torch.zeros(2, 80, 101),), path, ["mel"], ["content", "gain"], dynamic, half=False)
+    from seedvc_live.engines.nano import encoder
+
+    steps = 6
+    example = (
+        torch.zeros(1, 80, encoder.frames(steps)), torch.zeros(steps, encoder.WIDTH),
+        torch.zeros(encoder.LAYERS, 2, 1, 10, encoder.WIDTH),
+    )  # fmt: skip
+    dynamic = {
+        "mel": {2: "frames"}, "positions": {0: "steps"}, "past": {3: "past_steps"}, "content": {1: "steps"},
+        "gain": {1: "points"}, "present": {3: "steps"},
+    }  # fmt: skip
+    export(hearing, example, path, ["mel", "positions", "past"], ["content", "gain", "present"], dynamic, half=False)
     quantize_dynamic(
         str(path), str(path), op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
         weight_type=QuantType.QInt8,
@@ -83,7 +94,9 @@ def exported_content(path: Path) -> dict[str, np.ndarray]:
     for node in graph.node:
         if node.op_type == "MatMulInteger":
             name = node.input[1].removesuffix("_quantized")
-            module = node.name.removeprefix("/").rsplit("/", 1)[0].replace("/", ".")
+            # The graph knows modules by the calls that led to them, the bias by its whole name.
+            called = node.name.removeprefix("/").rsplit("/", 1)[0].replace("/", ".")
+            (module,) = (key.removesuffix(".bias") for key in weights if f".{key}".endswith(f".{called}.bias"))
             whole = stored[name + "_quantized"].astype(np.float32) - stored[name + "_zero_point"].astype(np.float32)
             weights[module + ".weight"] = (whole * weights[name + "_scale"]).T.copy()
     return weights

@@ -16,12 +16,11 @@ import soxr
 
 from seedvc_live.engines.nano import analysis, envelope, grid, pitch, spectrum
 from seedvc_live.engines.nano.networks import open_session
-from seedvc_live.engines.nano.profiles import PROFILES, Name
+from seedvc_live.engines.nano.profiles import DEFAULT, PROFILES, Name, Profile
 from seedvc_live.engines.nano.speaker import embed
 from training import augment, corpus
 from training.clean import Denoiser, cleaned
 
-BLOCK_POINTS = 16
 PROFILE_NAMES: tuple[Name, ...] = ("balanced", "low-latency", "quality")
 PROFILE_SHARES = (0.5, 0.3, 0.2)
 """How often a copy is heard as in each profile."""
@@ -31,36 +30,19 @@ MOST_SOFT = 30.0
 """dB."""
 
 
-def source_features(
-    encoder: Any, samples: np.ndarray, layout: grid.Layout = grid.LAYOUT, block_points: int = BLOCK_POINTS
-) -> dict[str, np.ndarray]:
+def source_features(encoder: Any, samples: np.ndarray, profile: Profile = PROFILES[DEFAULT]) -> dict[str, np.ndarray]:
     """Content, level, bands, changes and gain of a 16 kHz signal, block by block as in a stream."""
-    windows = analysis.cut_windows(samples, block_points, layout)
-    parts = [
-        analysis.content_and_levels(encoder, windows[i : i + 16], layout=layout) for i in range(0, len(windows), 16)
-    ]
-    content, level, bands, changes, gain = (np.concatenate([part[i] for part in parts]) for i in range(5))
-    points = len(samples) // grid.ANALYSIS_HOP // 2 * 2
-    return {
-        "content": content.reshape(-1, content.shape[-1])[: points // 2].astype(np.float16),
-        "level": level.reshape(-1)[:points].astype(np.float16),
-        "bands": bands.reshape(-1, bands.shape[-1])[:points].astype(np.float16),
-        "changes": changes.reshape(-1, changes.shape[-1])[:points].astype(np.float16),
-        "gain": gain.reshape(-1, gain.shape[-1])[:points].astype(np.float16),
-    }
+    block = round(profile.block * grid.RATE / grid.STEP)
+    source = analysis.source_whole(encoder, samples, block, analysis.ahead_of(profile.layout))
+    return {name: array.astype(np.float16) for name, array in source._asdict().items()}
 
 
 def perturbed_features(
-    encoder: Any,
-    samples: np.ndarray,
-    ratio: float,
-    points: int,
-    layout: grid.Layout = grid.LAYOUT,
-    block_points: int = BLOCK_POINTS,
+    encoder: Any, samples: np.ndarray, ratio: float, points: int, profile: Profile = PROFILES[DEFAULT]
 ) -> dict[str, np.ndarray]:
     """Source features of the signal with pitch and formants times `ratio`, on the original time grid."""
     shifted = np.asarray(soxr.resample(samples, round(grid.ANALYSIS_RATE * ratio), grid.ANALYSIS_RATE), np.float32)
-    features = source_features(encoder, shifted, layout, block_points)
+    features = source_features(encoder, shifted, profile)
 
     def stretched(array: np.ndarray, hop: int, count: int) -> np.ndarray:
         # Row i stands for point hop × (i + 1).
@@ -181,7 +163,7 @@ def extract(
         softer = rng.uniform(0, MOST_SOFT) if rng.random() < soft_share else 0.0
         narrow = spectrum.without_rumble(narrow * np.float32(10 ** (-softer / 20)))
         profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
-        copy = perturbed_features(encoder, narrow, ratio, points, profile.layout, round(100 * profile.block))
+        copy = perturbed_features(encoder, narrow, ratio, points, profile)
         copy["level"] += np.float16(softer)
         save(path, copy | {"ratio": np.array(ratio)})
     (out / "complete").touch()

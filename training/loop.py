@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
 from torch import nn
 
 _LEAST = 0.03
@@ -47,3 +48,49 @@ def add_row(path: Path, heading: Sequence[str], row: Sequence[Any]) -> None:
         if file.tell() == 0:
             csv.writer(file).writerow(heading)
         csv.writer(file).writerow(row)
+
+
+class Group:
+    """Processes that train one model together, each on examples of its own.
+
+    Args:
+        rank: of this process; size: how many there are.
+        meeting: a file that all of them can write.
+    """
+
+    def __init__(self, rank: int, size: int, meeting: Path | None = None) -> None:
+        self.rank, self.size = rank, size
+        if size > 1:
+            where = f"file://{meeting}"
+            torch.distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=size)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what there is to write."""
+        return self.rank == 0
+
+    def meet(self) -> None:
+        """Wait for the others."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def mean_gradients(self, model: nn.Module) -> None:
+        """Give each process the mean of all processes' gradients."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        torch.distributed.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient) / self.size)
+
+    def agreed(self, value: float) -> float:
+        """The first process's value."""
+        if self.size == 1:
+            return value
+        told = torch.tensor([value], dtype=torch.float64)
+        torch.distributed.broadcast(told, 0)
+        return float(told)
+
+
+ALONE = Group(0, 1)

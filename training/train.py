@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import defaultdict
 from copy import deepcopy
@@ -15,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from seedvc_live.engines.nano.networks import WEIGHTS
+from seedvc_live.engines.nano.networks import WEIGHTS, load_constants
 from seedvc_live.engines.seedvc.campplus import load_campplus
 from training import corpus, loop
 from training.adversarial import Discriminators
-from training.dataset import Arrays, Pool, Sampler, measure_constants
+from training.dataset import Arrays, Pool, Sampler, mean_content, measure_constants
 from training.identity import IdentityLoss
 from training.losses import SpectralLoss
 from training.model import Bottleneck, Decoder, Synthesiser
@@ -158,7 +157,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
 
     Args:
         start: weights (safetensors) that a new run begins with. Its key projection and scales are those
-            of the bundled `constants.npz`, which is then copied into the run.
+            of the bundled `constants.npz`, which is then copied into the run, but for the mean content.
     """
     seed = int(config["seed"])
     torch.manual_seed(seed)
@@ -167,7 +166,9 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     pool.refresh()
     dev_pool.refresh()
     if start is not None and not (run / "constants.npz").exists():
-        shutil.copy(WEIGHTS / "constants.npz", run / "constants.npz")
+        # The encoder may be another one.
+        own = load_constants(WEIGHTS / "constants.npz") | {"content_mean": mean_content(pool)}
+        np.savez(run / "constants.npz", **own)
     constants = constants_of(run, pool, seed)
     shares = tuple(config["shares"])
     model, synthesiser = Model(), Synthesiser()

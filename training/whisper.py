@@ -52,13 +52,25 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        batch, frames, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(batch, frames, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        weights = torch.softmax(q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5, dim=-1)
-        x = x + self.out((weights @ v).transpose(1, 2).reshape(batch, frames, width))
-        return x + self.down(functional.gelu(self.up(self.feed_norm(x))))
+    def forward(self, x: Tensor, past: Tensor | None = None, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Steps (batch, n, width) → the same, and their keys and values, (2, batch, n, width).
+
+        Args:
+            past: keys and values of steps before that are attended to as well, (2, batch, m, width).
+            seen: what each step attends to, bool (n, m + n); all, if not given.
+        """
+        batch, steps, width = x.shape
+        q, k, v = self.qkv(self.attention_norm(x)).chunk(3, -1)
+        present = torch.stack([k, v])
+        if past is not None:
+            k, v = torch.cat([past, present], 2).unbind()
+        q, k, v = (part.view(batch, -1, self.heads, width // self.heads).transpose(1, 2) for part in (q, k, v))
+        scores = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5
+        if seen is not None:
+            scores = scores.masked_fill(~seen, -torch.inf)
+        heard = torch.softmax(scores, dim=-1) @ v
+        x = x + self.out(heard.transpose(1, 2).reshape(batch, steps, width))
+        return x + self.down(functional.gelu(self.up(self.feed_norm(x)))), present
 
 
 class WhisperEncoder(nn.Module):
@@ -76,7 +88,7 @@ class WhisperEncoder(nn.Module):
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         for block in self.blocks:
-            x = block(x)
+            x, _ = block(x)
         features: Tensor = self.norm(x)
         return features
 

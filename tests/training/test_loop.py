@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,48 @@ def test_checkpoint_is_whole_and_the_curve_has_one_heading(tmp_path: Path) -> No
     assert torch.load(tmp_path / "last.pt", weights_only=True) == {"step": 2}
     assert (tmp_path / "curve.csv").read_text().split() == ["step", "1", "2"]
     assert not list(tmp_path.glob("*.part"))
+
+
+_TOGETHER = """
+import sys
+from pathlib import Path
+
+import torch
+
+from training.loop import Group
+
+rank = int(sys.argv[1])
+group = Group(rank, 2, Path(sys.argv[2]))
+model = torch.nn.Linear(2, 1)
+torch.nn.init.zeros_(model.weight)
+model(torch.tensor([[1.0 + rank, 4.0 * rank]])).sum().backward()
+group.mean_gradients(model)
+print(model.weight.grad.tolist(), model.bias.grad.tolist(), group.first, group.agreed(7.0 + rank))
+group.meet()
+"""
+
+
+def test_processes_that_train_together_have_one_gradient(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", _TOGETHER]
+    others = [
+        subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], cwd=root, stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0].split("] ") for process in others]
+    assert said == [
+        ["[[1.5, 2.0]", "[1.0", "True 7.0\n"],
+        ["[[1.5, 2.0]", "[1.0", "False 7.0\n"],
+    ]
+
+
+def test_alone_nothing_is_shared() -> None:
+    import torch
+    from training.loop import ALONE
+
+    model = torch.nn.Linear(1, 1)
+    model(torch.ones(1, 1)).sum().backward()
+    ALONE.mean_gradients(model)
+    assert model.weight.grad is not None
+    assert ALONE.agreed(3.0) == 3.0
+    ALONE.meet()

@@ -23,7 +23,7 @@ from seedvc_live.audio.pcm import Pcm, Samples
 from seedvc_live.errors import EngineError, SettingsError, VoiceError
 
 State = Mapping[str, npt.NDArray[Any]]
-"""What an engine remembers of one stream: small arrays (a few KB in all), opaque to everyone else."""
+"""What an engine remembers of one stream: arrays of a bounded size, opaque to everyone else."""
 
 Join = Literal["none", "cos2", "sola"]
 

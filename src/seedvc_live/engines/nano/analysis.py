@@ -8,28 +8,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from seedvc_live.engines.nano import grid, pitch, spectrum
+from seedvc_live.engines.nano import encoder, grid, pitch, spectrum
 
 Array = npt.NDArray[np.float32]
 
-
-WHOLE, WHOLE_BLOCK = grid.Layout(80, 16), 16
-"""Windows that the content of a whole utterance is heard in, and points of their blocks."""
+WHOLE_BLOCK, WHOLE_AHEAD = 8, 6
+"""Steps of the blocks that a whole utterance is heard in, and steps heard ahead of them."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements of a batch of blocks of n points, and of the `before` steps ahead of them.
+    """Measurements of a block of n points, and of the `before` steps ahead of it.
 
     A block starts at its (even) point 0, so `before` steps ahead is point -2 × before.
 
     Attributes:
         content: Whisper features at points 2, 4, … n of the block, and the `before` ahead of them,
-            shape (batch, before + n / 2, 384).
-        level: dB re full scale at points 1 … n and 2 × before ahead, shape (batch, 2 × before + n).
-        bands: shares in dB, as `level`, shape (batch, 2 × before + n, 4).
-        changes: of the spectrum since the point before, dB, shape (batch, 2 × before + n, 16).
-        log_f0, voicing: at points 0 … n + 1 and 2 × before ahead, shape (batch, 2 × before + n + 2).
+            shape (before + n / 2, 384).
+        level: dB re full scale at points 1 … n and 2 × before ahead, shape (2 × before + n,).
+        bands: shares in dB, as `level`, shape (2 × before + n, 4).
+        changes: of the spectrum since the point before, dB, shape (2 × before + n, 16).
+        log_f0, voicing: at points 0 … n + 1 and 2 × before ahead, shape (2 × before + n + 2,).
     """
 
     content: Array
@@ -40,27 +39,8 @@ class Measured:
     voicing: Array
 
 
-def window_power(samples: Array) -> Array:
-    """Spectra of windows at points FIRST_FRAME … last - 2; (batch, n) at 16 kHz → (batch, frames, 201)."""
-    points = samples.shape[-1] // grid.ANALYSIS_HOP
-    first = grid.FIRST_FRAME
-    return spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, points - 1 - first)
-
-
-def encode(encoder: Any, mel: Array) -> tuple[Array, Array]:
-    """Log-mel windows (batch, 80, frames) → content (batch, frames / 2, 384), gain (batch, frames, GAIN_BANDS).
-
-    The gain, in dB, is what to take from each band so that speech remains.
-    One window at a time: the network's 8-bit scales follow what is in the batch, and a stream must not hear
-    its neighbours.
-    """
-    answers = [encoder.run(["content", "gain"], {"mel": one[None]}) for one in mel]
-    content, gain = (np.concatenate(part) for part in zip(*answers, strict=True))
-    return content, gain[:, : mel.shape[-1]]
-
-
-class Heard(NamedTuple):
-    """As in `Measured`, of a batch of blocks; and the mask's gains in dB, (batch, 2 × before + n, GAIN_BANDS)."""
+class Source(NamedTuple):
+    """As in `Measured`; and the mask's gains in dB, (points, GAIN_BANDS)."""
 
     content: Array
     level: Array
@@ -69,74 +49,77 @@ class Heard(NamedTuple):
     gain: Array
 
 
-def content_and_levels(encoder: Any, samples: Array, before: int = 0, layout: grid.Layout = grid.LAYOUT) -> Heard:
-    """What the encoder and the spectra say of the blocks of windows.
+def ahead_of(layout: grid.Layout) -> int:
+    """Steps that are heard ahead of a block."""
+    return (layout.lookahead - grid.FIRST_FRAME - encoder.AFTER) // 2
+
+
+def _source(content: Array, gain: Array, power: Array) -> Source:
+    """Of n steps: content (n, 384); gain and power spectra at their points and the one before, (1 + 2n, …)."""
+    power = spectrum.masked(power, gain)
+    return Source(content, spectrum.levels(power[1:]), spectrum.bands(power[1:]), spectrum.changes(power), gain[1:])
+
+
+def source(
+    session: Any, samples: Array, memory: encoder.Memory, before: int, layout: grid.Layout,
+    block: int | None = None, ahead: int | None = None,
+) -> tuple[Source, encoder.Memory]:  # fmt: skip
+    """What the encoder and the spectra say of the block of a window.
 
     Args:
-        encoder: the content network (ONNX Runtime).
-        samples: whole windows at 16 kHz, shape (batch, n).
-        before: steps ahead of the block to give as well.
+        session: the content network (ONNX Runtime).
+        samples: a whole window at 16 kHz, shape (n,).
+        memory: of what came before the block; an empty one hears the window's context too.
+        before: steps ahead of the block to give as well, if the memory is empty.
+        block, ahead: hear it in blocks of so many steps, so many ahead; else at once, with all that is there.
     """
-    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
-    power = window_power(samples)
-    content, gain = encode(encoder, spectrum.whisper_mel(power))
-    start = layout.context - 2 * before - grid.FIRST_FRAME
-    step = start // 2 + 1
-    chosen = slice(start, start + 1 + 2 * before + n)
-    gain = gain[:, chosen]
-    power = spectrum.masked(power[:, chosen], gain)
-    return Heard(
-        content[:, step : step + before + n // 2],
-        spectrum.levels(power[:, 1:]),
-        spectrum.bands(power[:, 1:]),
-        spectrum.changes(power),
-        gain[:, 1:],
-    )
+    points = len(samples) // grid.ANALYSIS_HOP
+    start = layout.context if memory.step else grid.FIRST_FRAME + encoder.BEFORE - 2
+    steps = (points - layout.lookahead - start) // 2
+    ahead = ahead_of(layout) if ahead is None else ahead
+    first = start + 2 - encoder.BEFORE
+    count = encoder.frames(steps + ahead)
+    power = spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, count)
+    gain = memory.gain
+    heard, memory = encoder.hear_blocks(session, spectrum.log_mel(power), memory, steps, block or steps, ahead)
+    gain = np.concatenate([gain[None], heard.gain])
+    power = power[encoder.BEFORE - 2 :][: 1 + 2 * steps]
+    wanted = before + layout.block_points(points) // 2
+    return _source(heard.content[-wanted:], gain[-1 - 2 * wanted :], power[-1 - 2 * wanted :]), memory
 
 
-def measure_whole(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
-    """As `measure`, of one long block that is known to its end, shape (1, n); nothing is live in it but the content.
-
-    Content is heard in windows of `WHOLE`: the decoder knows content from windows, and what the encoder makes of a
-    whole utterance is further from that (1.5 of its spread of 1.4) than any window is. Pitch is tracked at once.
-    """
-    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
-    first, points = layout.context - 2 * before, 2 * before + n
-    left, right, block = WHOLE.context, WHOLE.lookahead, WHOLE_BLOCK
-    count = -(-points // block)
-    span = samples[0, (first - left) * grid.ANALYSIS_HOP :]
-    span = np.pad(span, (0, max(0, (left + count * block + right) * grid.ANALYSIS_HOP - len(span))))
-    windows = np.lib.stride_tricks.sliding_window_view(span, (left + block + right) * grid.ANALYSIS_HOP)
-    parts = [
-        content_and_levels(encoder, windows[None, at * block * grid.ANALYSIS_HOP], layout=WHOLE) for at in range(count)
-    ]
-    content, level, bands, changes = (np.concatenate([part[i][0] for part in parts])[None] for i in range(4))
-    log_f0, confidence = pitch.track(tracker, samples)
-    tracked = pitch.at_points(log_f0[0], confidence[0], first + np.arange(points + 2))
-    return Measured(
-        content[:, : points // 2], level[:, :points], bands[:, :points], changes[:, :points],
-        tracked[0][None], tracked[1][None],
-    )  # fmt: skip
+def source_whole(session: Any, samples: Array, block: int = WHOLE_BLOCK, ahead: int = WHOLE_AHEAD) -> Source:
+    """Of a whole signal at 16 kHz, shape (n,), heard block by block as a stream from its begin: n // 320 steps."""
+    steps = len(samples) // (2 * grid.ANALYSIS_HOP)
+    count, hop = encoder.frames(steps + ahead), grid.ANALYSIS_HOP
+    size = (grid.FIRST_FRAME + count) * hop + spectrum.FFT
+    # The first frame lies at point 2 - BEFORE.
+    padded = np.pad(samples, (encoder.BEFORE * hop, max(0, size - encoder.BEFORE * hop - len(samples))))
+    power = spectrum.power_frames(padded, hop, spectrum.FFT, spectrum.FFT, grid.FIRST_FRAME, count)
+    heard, _ = encoder.hear_blocks(session, spectrum.log_mel(power), encoder.Memory.empty(), steps, block, ahead)
+    gain = np.concatenate([np.zeros((1, spectrum.GAIN_BANDS), np.float32), heard.gain])
+    return _source(heard.content, gain, power[encoder.BEFORE - 2 :][: 1 + 2 * steps])
 
 
-def measure(encoder: Any, tracker: Any, samples: Array, before: int, layout: grid.Layout) -> Measured:
-    """All measurements of the blocks of whole windows at 16 kHz, shape (batch, n)."""
-    n = layout.block_points(samples.shape[-1] // grid.ANALYSIS_HOP)
-    content, level, bands, changes, _ = content_and_levels(encoder, samples, before, layout)
+def measure(
+    session: Any, tracker: Any, samples: Array, memory: encoder.Memory, before: int, layout: grid.Layout
+) -> tuple[Measured, encoder.Memory]:
+    """All measurements of the block of a whole window at 16 kHz, shape (n,)."""
+    heard, memory = source(session, samples, memory, before, layout)
+    n = layout.block_points(len(samples) // grid.ANALYSIS_HOP)
     # More context only costs time (docs/models.md). 8 points are 5 of the tracker's frames.
     ahead = min(layout.context, 16 + -(-before // 4) * 8)
-    heard = samples[:, (layout.context - ahead) * grid.ANALYSIS_HOP :]
-    log_f0, confidence = pitch.track_window(tracker, heard)
-    points = ahead + np.arange(-2 * before, n + 2)
-    tracks = [pitch.at_points(f, c, points) for f, c in zip(log_f0, confidence, strict=True)]
-    return Measured(content, level, bands, changes, np.stack([t[0] for t in tracks]), np.stack([t[1] for t in tracks]))
+    log_f0, confidence = pitch.track_window(tracker, samples[None, (layout.context - ahead) * grid.ANALYSIS_HOP :])
+    tracked = pitch.at_points(log_f0[0], confidence[0], ahead + np.arange(-2 * before, n + 2))
+    return Measured(heard.content, heard.level, heard.bands, heard.changes, *tracked), memory
 
 
-def cut_windows(samples: Array, block_points: int, layout: grid.Layout = grid.LAYOUT) -> Array:
-    """A whole signal at 16 kHz as the windows of a stream: (n,) → (blocks, window), zeros around it."""
-    block = block_points * grid.ANALYSIS_HOP
-    left, right = layout.context * grid.ANALYSIS_HOP, layout.lookahead * grid.ANALYSIS_HOP
-    blocks = -(-len(samples) // block)
-    padded = np.pad(samples, (left, blocks * block - len(samples) + right))
-    view = np.lib.stride_tricks.sliding_window_view(padded, left + block + right)[::block]
-    return np.ascontiguousarray(view)
+def measure_whole(
+    session: Any, tracker: Any, samples: Array, memory: encoder.Memory, before: int, layout: grid.Layout
+) -> tuple[Measured, encoder.Memory]:
+    """As `measure`, of one long block known to its end: heard with the longest lookahead, pitch tracked at once."""
+    heard, memory = source(session, samples, memory, before, layout, WHOLE_BLOCK, WHOLE_AHEAD)
+    n = layout.block_points(len(samples) // grid.ANALYSIS_HOP)
+    log_f0, confidence = pitch.track(tracker, samples[None])
+    tracked = pitch.at_points(log_f0[0], confidence[0], layout.context + np.arange(-2 * before, n + 2))
+    return Measured(heard.content, heard.level, heard.bands, heard.changes, *tracked), memory

@@ -22,6 +22,7 @@ from seedvc_live.audio.pcm import Pcm, Samples
 from seedvc_live.engines.base import Block, Engine, Geometry, Settings, State, Voice, Window
 from seedvc_live.engines.nano import (
     analysis,
+    encoder,
     envelope,
     excitation,
     frames,
@@ -46,7 +47,7 @@ HISTORY = 22
 _WARM = 2
 """Steps synthesised ahead of a cold block, so that it starts in full."""
 _BEFORE = HISTORY + _WARM
-WHOLE_LAYOUT = grid.Layout(128, 24)
+WHOLE_LAYOUT = grid.Layout(56, 24)
 """Of the pieces of whole utterances: as much before as a cold start needs."""
 WHOLE_STEPS = 1300
 """Longest piece of a whole utterance (26 s): a bound for the memory it takes."""
@@ -139,12 +140,9 @@ class NanoEngine(Engine):
         samples = np.clip(clip.samples, -_LOUDEST, _LOUDEST)
         wide = spectrum.without_rumble(_resampled(samples, clip.rate, grid.RATE), grid.RATE)
         narrow = spectrum.without_rumble(_resampled(samples, clip.rate, grid.ANALYSIS_RATE))
-        windows = analysis.cut_windows(narrow, 16)
-        parts = [analysis.content_and_levels(self._content, window[None]) for window in windows]
-        points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
-        content = np.concatenate([part.content[0] for part in parts])[: points // 2]
-        level = np.concatenate([part.level[0] for part in parts])[:points]
-        gain = np.concatenate([part.gain[0] for part in parts])[:points]
+        heard = analysis.source_whole(self._content, narrow)
+        content, level, gain = heard.content, heard.level, heard.gain
+        points = len(level)
         if not reference.active(level, float(level.max())).any():
             raise VoiceError("no speech found in the reference: it is all but silent; give a louder clip")
         tracks = pitch.track(self._pitch, narrow[None])
@@ -210,16 +208,19 @@ class NanoEngine(Engine):
             raise VoiceError("the voice was made by another engine or other weights; enroll the reference again")
 
     def _convert(
-        self, windows: Sequence[Window], layout: grid.Layout, measure: Callable[..., analysis.Measured]
-    ) -> list[Block]:
+        self, windows: Sequence[Window], layout: grid.Layout,
+        measure: Callable[..., tuple[analysis.Measured, encoder.Memory]],
+    ) -> list[Block]:  # fmt: skip
         samples = np.stack([_cleaned(window.samples) for window in windows])
         before = _BEFORE if windows[0].state is None else 0
         narrow = spectrum.without_rumble(spectrum.to_analysis_rate(samples))
-        measured = measure(self._content, self._pitch, narrow, before, layout)
-        jobs = [
-            _Job(self._constants, window, analysis.Measured(*(part[i] for part in vars(measured).values())))
-            for i, window in enumerate(windows)
-        ]
+        jobs = []
+        # One window at a time: the network's 8-bit scales follow what is in the batch, and a stream must not hear
+        # its neighbours.
+        for window, one in zip(windows, narrow, strict=True):
+            memory = encoder.Memory.empty() if window.state is None else encoder.Memory.unpack(window.state)
+            measured, memory = measure(self._content, self._pitch, one, memory, before, layout)
+            jobs.append(_Job(self._constants, window, measured, memory))
         inputs = {
             "rows": np.stack([job.rows for job in jobs]).astype(np.float32),
             "condition": np.stack([window.voice.tensors["condition"] for window in windows]),
@@ -240,8 +241,10 @@ class NanoEngine(Engine):
 class _Job:
     """One window on its way: what goes into the decoder, and what is made of its answer."""
 
-    def __init__(self, constants: reference.Constants, window: Window, measured: analysis.Measured) -> None:
-        self.window, state = window, window.state
+    def __init__(
+        self, constants: reference.Constants, window: Window, measured: analysis.Measured, memory: encoder.Memory
+    ) -> None:
+        self.window, self.memory, state = window, memory, window.state
         settings = _own(window.settings)
         tensors = window.voice.tensors
         register = tensors["register"]
@@ -314,6 +317,7 @@ class _Job:
             "pitch": np.stack([log_f0[-2:], voicing[-2:]]).astype(np.float32),
             "phase": phases[-2:-1].copy(),
             "tail": tail,
+            **self.memory.pack(),
             **self.statistics.pack(),
             **colour.pack(),
         }

@@ -32,17 +32,13 @@ class Layout:
         lookahead: after the block.
     """
 
-    context: int = 80
+    context: int = 56
     lookahead: int = 8
 
     def __post_init__(self) -> None:
-        if self.context % 2 or self.lookahead % 2 or self.context < FIRST_FRAME + 2 or self.lookahead < 2:
+        if self.context % 2 or self.lookahead % 2 or self.context < FIRST_FRAME + 4 or self.lookahead < FIRST_FRAME + 2:
             raise ValueError(f"no such layout: {self}")
 
     def block_points(self, points: int) -> int:
         """Points of the block in a window of so many points."""
         return points - self.context - self.lookahead
-
-
-LAYOUT = Layout()
-"""In which references are heard, whatever the stream's own layout is."""

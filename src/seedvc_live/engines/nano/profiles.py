@@ -23,8 +23,8 @@ class Profile:
 Name = Literal["low-latency", "balanced", "quality"]
 
 PROFILES: dict[Name, Profile] = {
-    "low-latency": Profile(0.08, Layout(80, 4)),
-    "balanced": Profile(0.1, Layout(80, 6)),
-    "quality": Profile(0.16, Layout(80, 16)),
+    "low-latency": Profile(0.06, Layout(lookahead=6)),
+    "balanced": Profile(0.08, Layout(lookahead=8)),
+    "quality": Profile(0.16, Layout(lookahead=16)),
 }
 DEFAULT: Name = "balanced"

@@ -87,8 +87,25 @@ def power_frames(samples: Array, hop: int, size: int, fft: int, first: int, coun
     return power
 
 
+def log_mel(power: Array) -> Array:
+    """Whisper's log-mel, log10 of power, of power spectra (..., 201); shape (..., 80)."""
+    mel = power @ mel_filters(grid.ANALYSIS_RATE, FFT, 80)[0].T
+    return np.asarray(np.log10(np.maximum(mel, 1e-10)), np.float32)
+
+
+def normalised(mel: Array, peak: npt.NDArray[Any]) -> Array:
+    """Log-mel with a peak brought to one level, so that loudness does not matter, as Whisper wants it.
+
+    Args:
+        mel: log10 of power; peak: broadcast against it.
+    """
+    shift = np.minimum(_PEAK - peak, _MAX_GAIN)
+    mel = np.maximum(mel + shift, peak + shift - 8)
+    return np.asarray((mel + 4) / 4, np.float32)
+
+
 def whisper_mel(power: Array) -> Array:
-    """Whisper's log-mel, with the window's peak brought to one level so that loudness does not matter.
+    """Whisper's log-mel of windows, each brought to one level by its own peak.
 
     Args:
         power: shape (..., frames, 201).
@@ -96,11 +113,9 @@ def whisper_mel(power: Array) -> Array:
     Returns:
         shape (..., 80, frames).
     """
-    mel = np.log10(np.maximum(power @ mel_filters(grid.ANALYSIS_RATE, FFT, 80)[0].T, 1e-10))
-    peak = mel.max(axis=(-2, -1), keepdims=True)
-    shift = np.minimum(_PEAK - peak, _MAX_GAIN)
-    mel = np.maximum(mel + shift, peak + shift - 8)
-    return np.ascontiguousarray(np.swapaxes((mel + 4) / 4, -1, -2), np.float32)
+    mel = log_mel(power)
+    mel = normalised(mel, mel.max(axis=(-2, -1), keepdims=True))
+    return np.ascontiguousarray(np.swapaxes(mel, -1, -2))
 
 
 def levels(power: Array) -> Array:
