@@ -122,11 +122,14 @@ def test_perturbed_features_keep_the_time_grid() -> None:
 
     encoder = open_session(WEIGHTS / "content.onnx")
     samples = excitation.noise(0, 0, 32000) * np.float32(1e-4)
-    samples[16000:17600] = excitation.noise(1, 0, 1600) * np.float32(0.1)
+    # A vowel's: of noise the mask takes nearly all.
+    time = np.arange(1600) / grid.ANALYSIS_RATE
+    vowel = sum(np.sin(2 * np.pi * 140 * k * time + k * k) / k**0.7 for k in range(1, 50))
+    samples[16000:17600] = 0.1 * vowel / vowel.std()
     for ratio in (0.8, 1.25):
         features = perturbed_features(encoder, samples, ratio, 200)
         assert features["content"].shape == (100, 384)
-        loud = np.flatnonzero(features["level"] > -40)
+        loud = np.flatnonzero(features["level"] > features["level"].max() - 20)
         # Row k stands for point k + 1; the burst fills points 100 to 110.
         assert abs(loud[0] + 1 - 99) <= 2
         assert abs(loud[-1] + 1 - 111) <= 2
@@ -135,8 +138,8 @@ def test_perturbed_features_keep_the_time_grid() -> None:
         moves = features["changes"].astype(np.float32).mean(1)
         assert abs(np.argmax(moves) + 1 - 99.5) <= 2
         assert abs(np.argmin(moves) + 1 - 110.5) <= 2
-        # 60 dB, of which the mask, to which this is noise, may take some; however long they take.
-        assert 35 < moves[90:105].sum() < 66
+        # 60 dB, of which the mask, to which this is hardly speech, may take some; however long they take.
+        assert 30 < moves[90:105].sum() < 66
 
 
 def test_levels_are_the_engines() -> None:
