@@ -54,10 +54,17 @@ def ahead_of(layout: grid.Layout) -> int:
     return (layout.lookahead - grid.FIRST_FRAME - encoder.AFTER) // 2
 
 
-def _source(content: Array, gain: Array, power: Array) -> Source:
-    """Of n steps: content (n, 384); gain and power spectra at their points and the one before, (1 + 2n, …)."""
+def _heard(
+    session: Any, power: Array, memory: encoder.Memory, steps: int, block: int, ahead: int, wanted: int
+) -> tuple[Source, encoder.Memory]:
+    """The last `wanted` of so many new steps; power spectra as `encoder.hear_blocks` wants their log-mel."""
+    heard, new = encoder.hear_blocks(session, spectrum.log_mel(power), memory, steps, block, ahead)
+    # At the steps' points and the one before.
+    gain = np.concatenate([memory.gain[None], heard.gain])[-1 - 2 * wanted :]
+    power = power[encoder.BEFORE - 2 :][: 1 + 2 * steps][-1 - 2 * wanted :]
     power = spectrum.masked(power, gain)
-    return Source(content, spectrum.levels(power[1:]), spectrum.bands(power[1:]), spectrum.changes(power), gain[1:])
+    levels, bands, changes = spectrum.levels(power[1:]), spectrum.bands(power[1:]), spectrum.changes(power)
+    return Source(heard.content[-wanted:], levels, bands, changes, gain[1:]), new
 
 
 def source(
@@ -80,12 +87,8 @@ def source(
     first = start + 2 - encoder.BEFORE
     count = encoder.frames(steps + ahead)
     power = spectrum.power_frames(samples, grid.ANALYSIS_HOP, spectrum.FFT, spectrum.FFT, first, count)
-    gain = memory.gain
-    heard, memory = encoder.hear_blocks(session, spectrum.log_mel(power), memory, steps, block or steps, ahead)
-    gain = np.concatenate([gain[None], heard.gain])
-    power = power[encoder.BEFORE - 2 :][: 1 + 2 * steps]
     wanted = before + layout.block_points(points) // 2
-    return _source(heard.content[-wanted:], gain[-1 - 2 * wanted :], power[-1 - 2 * wanted :]), memory
+    return _heard(session, power, memory, steps, block or steps, ahead, wanted)
 
 
 def source_whole(session: Any, samples: Array, block: int = WHOLE_BLOCK, ahead: int = WHOLE_AHEAD) -> Source:
@@ -96,9 +99,7 @@ def source_whole(session: Any, samples: Array, block: int = WHOLE_BLOCK, ahead: 
     # The first frame lies at point 2 - BEFORE.
     padded = np.pad(samples, (encoder.BEFORE * hop, max(0, size - encoder.BEFORE * hop - len(samples))))
     power = spectrum.power_frames(padded, hop, spectrum.FFT, spectrum.FFT, grid.FIRST_FRAME, count)
-    heard, _ = encoder.hear_blocks(session, spectrum.log_mel(power), encoder.Memory.empty(), steps, block, ahead)
-    gain = np.concatenate([np.zeros((1, spectrum.GAIN_BANDS), np.float32), heard.gain])
-    return _source(heard.content, gain, power[encoder.BEFORE - 2 :][: 1 + 2 * steps])
+    return _heard(session, power, encoder.Memory.empty(), steps, block, ahead, steps)[0]
 
 
 def measure(
