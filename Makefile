@@ -44,7 +44,7 @@ format: $(DEV) ## format the code
 	$(VENV)/bin/ruff check --fix .
 
 train: $(ALL) ## make nano's weights; CORPUS=folder, see training/README.md
-	@test -d $(CORPUS)/parallel || scripts/system-packages train
+	@scripts/system-packages train
 	$(PY) -m training.run --config training/nano.yaml --corpus $(CORPUS)
 
 bench: $(RUN) ## speed and latency of nano on this machine

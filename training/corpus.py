@@ -47,17 +47,22 @@ def real(corpus: Path) -> list[Clip]:
     ]
 
 
-def parallel(corpus: Path) -> list[Clip]:
-    """The synthetic sentences; a voice is a speaker of its own, blends by their weights."""
+def spoken(folder: Path) -> list[Clip]:
+    """Sentences that `training.speak` wrote; a voice is a speaker of its own, blends by their weights."""
     clips = []
-    for line in (corpus / "parallel" / "meta.jsonl").read_text().splitlines():
+    for line in (folder / "meta.jsonl").read_text().splitlines():
         entry = json.loads(line)
         for index, voice in enumerate(entry["voices"]):
             name = f"{entry['id']}_{index}"
             speaker = "+".join(f"{part}:{weight}" for part, weight in sorted(voice.items()))
-            path = corpus / "parallel" / f"{name}.opus"
+            path = folder / f"{name}.opus"
             clips.append(Clip(name, path, speaker, entry["id"], wide=True))
     return clips
+
+
+def parallel(corpus: Path) -> list[Clip]:
+    """The synthetic sentences of a corpus, each in several voices."""
+    return spoken(corpus / "parallel")
 
 
 def read(clip: Clip) -> tuple[np.ndarray, np.ndarray]:

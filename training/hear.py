@@ -62,8 +62,7 @@ def train(
     """
     torch.manual_seed(seed)
     teacher = load_whisper(teacher_file).requires_grad_(False)
-    if group.first:
-        prepare(clips, clean, teacher, config, out / "said")
+    prepare(clips[group.rank :: group.size], clean, teacher, config, out / "said")
     group.meet()
     student = Hearing(deepcopy(teacher)).train().requires_grad_(True)
     student.encoder.positions.requires_grad_(False)

@@ -24,10 +24,13 @@ _INAUDIBLE = 1e-8
 _WIDTH = 64
 _TAPS = 7
 """Frames of log-mel that a frame's gain is drawn from: five before it, and the next."""
+_HALFWAY = 1
+"""Layer after which the encoder still says much of the noise: its answer is to say nothing of it."""
 
 
 class Mask(nn.Module):
-    """Content (batch, steps, 384) and log-mel (batch, 80, 2 × steps + 6) → gain (batch, 2 × steps, GAIN_BANDS), dB.
+    """Content and features of layer `_HALFWAY` (both (batch, steps, 384)) and log-mel (batch, 80, 2 × steps + 6) →
+    gain (batch, 2 × steps, GAIN_BANDS), dB.
 
     The encoder's features know what is speech, the log-mel how loud each band is at that very moment.
     """
@@ -35,13 +38,17 @@ class Mask(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.of_content = nn.Linear(384, 2 * _WIDTH)
+        # No matrix product: those are computed in 8 bits, which these features outrun.
+        self.of_halfway = nn.Conv1d(384, 2 * _WIDTH, 1, bias=False)
         self.of_mel = nn.Conv1d(80, _WIDTH, _TAPS)
         self.between = nn.Conv1d(_WIDTH, _WIDTH, 1)
         self.leave = nn.Conv1d(_WIDTH, spectrum.GAIN_BANDS, 1)
         nn.init.constant_(self.leave.bias, -2.0)
+        nn.init.zeros_(self.of_halfway.weight)
 
-    def forward(self, content: Tensor, mel: Tensor) -> Tensor:
-        of_content = self.of_content(content)
+    def forward(self, content: Tensor, halfway: Tensor, mel: Tensor) -> Tensor:
+        halfway = functional.layer_norm(halfway, (384,)).transpose(1, 2)
+        of_content = self.of_content(content) + self.of_halfway(halfway).transpose(1, 2)
         of_content = of_content.reshape(of_content.shape[0], -1, _WIDTH).transpose(1, 2)
         x = functional.gelu(of_content + self.of_mel(mel))
         x = x + functional.gelu(self.between(x))
@@ -105,21 +112,25 @@ class Hearing(nn.Module):
         """As live: also takes the past, (LAYERS, 2, batch, m, 384), and gives the new steps' part of it."""
         x = self._entered(mel) + positions
         present = []
-        for block, before in zip(self.encoder.blocks, past, strict=True):
+        for index, (block, before) in enumerate(zip(self.encoder.blocks, past, strict=True)):
             x, new = block(x, before)
             present.append(new)
+            if index == _HALFWAY:
+                halfway = x
         content = self.encoder.norm(x)
-        return content, self.mask(content, mel[:, :, :-1]), torch.stack(present)
+        return content, self.mask(content, halfway, mel[:, :, :-1]), torch.stack(present)
 
     def stream(self, mel: Tensor, positions: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """A whole stream at once, as if in the blocks of `plan`."""
         x = self._entered(mel) + positions
         steps = x.shape[1]
         x = torch.cat([x, x[:, plan.copies]], 1)
-        for block in self.encoder.blocks:
+        for index, block in enumerate(self.encoder.blocks):
             x, _ = block(x, seen=plan.seen)
+            if index == _HALFWAY:
+                halfway = x[:, :steps]
         content = self.encoder.norm(x[:, :steps])
-        return content, self.mask(content, mel[:, :, :-1])
+        return content, self.mask(content, halfway, mel[:, :, :-1])
 
 
 class Behind(nn.Module):

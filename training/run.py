@@ -66,11 +66,12 @@ def _hear(rank: int, processes: int, config: dict[str, Any], corpus: Path, run: 
     """One of the processes that teach the content encoder."""
     from training import hear, loop
     from training.clean import Denoiser, cleaned
+    from training.corpus import spoken
     from training.train import split
 
     wheels, folder = run / "wheels", run / "hearing"
     denoiser = Denoiser(wheels)
-    clips = split(corpus, config["dev_speakers"], config["seed"])[0]
+    clips = split(corpus, config["dev_speakers"], config["seed"])[0] + spoken(run / "alone")
     settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
     hear.train(
         settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), wheels / WHISPER, folder, config["seed"],
@@ -127,11 +128,17 @@ def main() -> None:
     corpus = options.corpus
     if not (corpus / "parallel").is_dir():
         corpus = completed(corpus, options.run)
-        if "speak" in options.stages:
-            from training import speak
+    if "speak" in options.stages:
+        from training import speak
 
-            kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
-            speak.write(kokoro, speak.sentences(), corpus / "parallel", config["sentences"], config["seed"])
+        kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
+        texts = speak.sentences()
+        if corpus != options.corpus:
+            speak.write(kokoro, texts, corpus / "parallel", config["sentences"], config["seed"])
+        # With a seed of its own: other sentences.
+        speak.write(
+            kokoro, texts, options.run / "alone", config["hearing"]["sentences"], config["seed"] + 1, voices=1
+        )  # fmt: skip
     if "hear" in options.stages:
         start = PACKAGE / "content.onnx" if options.start else None
         listen(config, corpus, options.run, options.out, start, options.processes)

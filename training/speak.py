@@ -53,11 +53,11 @@ def sentences(folder: Path = FORTUNES) -> list[str]:
     return sorted(found)
 
 
-def cast(names: Sequence[str], rng: np.random.Generator) -> list[dict[str, float]]:
+def cast(names: Sequence[str], rng: np.random.Generator, count: int = VOICES) -> list[dict[str, float]]:
     """Voices for one sentence: English ones as they are or blended; those of other languages only blended."""
     english = [name for name in names if name[0] in "ab"]
     voices = []
-    for first in rng.choice(english, VOICES, replace=False):
+    for first in rng.choice(english, count, replace=False):
         if rng.random() < 0.4:
             voices.append({str(first): 1.0})
             continue
@@ -81,7 +81,9 @@ def say(kokoro: Kokoro, text: str, voices: Sequence[dict[str, float]], speed: fl
     return [samples * min(1.0, _LOUDEST / max(1e-6, float(np.abs(samples).max()))) for samples in spoken], frames
 
 
-def write(kokoro: Kokoro, texts: Sequence[str], out: Path, count: int, seed: int = 1) -> None:
+def write(
+    kokoro: Kokoro, texts: Sequence[str], out: Path, count: int, seed: int = 1, voices: int = VOICES
+) -> None:  # fmt: skip
     """Speak sentences 0 … count - 1 that are not there yet, and say how fast."""
     out.mkdir(parents=True, exist_ok=True)
     listing = out / "meta.jsonl"
@@ -93,15 +95,15 @@ def write(kokoro: Kokoro, texts: Sequence[str], out: Path, count: int, seed: int
         if name in done:
             continue
         rng = np.random.default_rng([seed, number])
-        voices, text = cast(names, rng), texts[int(rng.integers(len(texts)))]
-        spoken, frames = say(kokoro, text, voices, float(rng.uniform(0.85, 1.15)))
+        chosen, text = cast(names, rng, voices), texts[int(rng.integers(len(texts)))]
+        spoken, frames = say(kokoro, text, chosen, float(rng.uniform(0.85, 1.15)))
         for index, samples in enumerate(spoken):
             soundfile.write(out / f"{name}_{index}.opus", samples, RATE, format="OGG", subtype="OPUS")
             seconds += len(samples) / RATE
         entry = {
             "id": name,
             "text": text,
-            "voices": voices,
+            "voices": chosen,
             "samples": [len(samples) for samples in spoken],
             "phoneme_frames_25ms": frames,
         }
@@ -143,12 +145,13 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "kokoro.yaml")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sentences", type=int, default=300)
+    parser.add_argument("--voices", type=int, default=VOICES, help="of each sentence")
     parser.add_argument("--texts", type=Path, default=FORTUNES, help="folder of fortune files")
     parser.add_argument("--files", type=Path, default=Path(__file__).parent / "runs" / "kokoro", help="for downloads")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     kokoro = load(yaml.safe_load(options.config.read_text()), options.files)
-    write(kokoro, sentences(options.texts), options.out, options.sentences, options.seed)
+    write(kokoro, sentences(options.texts), options.out, options.sentences, options.seed, options.voices)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seedvc_live.engines.nano import encoder, grid, spectrum
-from training import augment, corpus
+from training import augment, corpus, loop
 from training.whisper import WhisperEncoder
 
 _STEP = 2 * grid.ANALYSIS_HOP
@@ -62,9 +62,10 @@ def answers(teacher: WhisperEncoder, samples: np.ndarray) -> np.ndarray:
     )
     views = np.lib.stride_tricks.sliding_window_view(power, 2 * _WINDOW - 1, axis=0)[:: 2 * _HOP].swapaxes(1, 2)
     kept = slice(_FROM, _FROM + 2 * _HOP)
-    said = torch.cat([
-        teacher(torch.from_numpy(spectrum.whisper_mel(views[i : i + 24])))[:, kept] for i in range(0, count, 24)
-    ])  # fmt: skip
+    with loop.half():
+        said = torch.cat([
+            teacher(torch.from_numpy(spectrum.whisper_mel(views[i : i + 24])))[:, kept] for i in range(0, count, 24)
+        ]).float()  # fmt: skip
     mean = (said[:-1, _HOP:] + said[1:, :_HOP]) / 2
     return mean.flatten(0, 1)[:steps].numpy().astype(np.float16)
 

@@ -31,6 +31,7 @@ def test_no_voice_of_the_trials_is_cast_and_foreign_ones_only_blend() -> None:
             assert sum(voice.values()) == pytest.approx(1)
             foreign = sum(weight for name, weight in voice.items() if name[0] not in "ab")
             assert foreign <= 0.5
+        assert len(speak.cast(names, np.random.default_rng([seed, 7]), 1)) == 1
     assert {"af_nova", "am_onyx", "bf_lily", "bm_daniel"} == speak.NEVER
 
 

@@ -24,7 +24,7 @@ Name = Literal["low-latency", "balanced", "quality"]
 
 PROFILES: dict[Name, Profile] = {
     "low-latency": Profile(0.06, Layout(lookahead=6)),
-    "balanced": Profile(0.08, Layout(lookahead=8)),
+    "balanced": Profile(0.1, Layout(lookahead=14)),
     "quality": Profile(0.16, Layout(lookahead=16)),
 }
 DEFAULT: Name = "balanced"
