@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from seedvc_live.engines.nano import grid, pitch
+from seedvc_live.engines.nano.analysis import pitch_past
 from seedvc_live.engines.nano.networks import WEIGHTS, open_session
 from training import corpus
 
@@ -34,10 +35,12 @@ def compare(
         _, narrow = corpus.read(clip)
         whole = pitch.track(tracker, narrow[None])
         windows = cut_windows(narrow, block, layout)
-        live = (pitch.track if plain else pitch.track_window)(tracker, windows)
-        for index, (log_f0, confidence) in enumerate(zip(*live, strict=True)):
+        for index, window in enumerate(windows):
+            past = pitch_past(index * block, 0, layout)
+            heard = window[None, (layout.context - past) * grid.ANALYSIS_HOP :]
+            log_f0, confidence = (pitch.track if plain else pitch.track_window)(tracker, heard)
             at = np.arange(2, block + 2)
-            f, v = pitch.at_points(log_f0, confidence, layout.context + at)
+            f, v = pitch.at_points(log_f0[0], confidence[0], past + at)
             g, w = pitch.at_points(whole[0][0], whole[1][0], index * block + at)
             points += len(at)
             wrong += int((v != w).sum())
@@ -57,10 +60,10 @@ def main() -> None:
     options = parser.parse_args()
     tracker = open_session(WEIGHTS / "pitch.onnx")
     clips = corpus.real(options.corpus)[options.skip :][: options.clips]
-    for context, lookahead, block in ((24, 4, 8), (16, 4, 8), (24, 6, 10), (16, 6, 10), (24, 8, 16), (24, 16, 16)):
+    for lookahead, block in ((4, 8), (6, 6), (8, 8), (14, 10), (16, 16)):
         for plain in (True, False):
-            figures = compare(tracker, clips, grid.Layout(context, lookahead), block, plain)
-            sizes = {"context_ms": 10 * context, "block_ms": 10 * block, "lookahead_ms": 10 * lookahead}
+            figures = compare(tracker, clips, grid.Layout(lookahead=lookahead), block, plain)
+            sizes = {"block_ms": 10 * block, "lookahead_ms": 10 * lookahead}
             print(json.dumps({**sizes, "mirrored": not plain} | {name: round(v, 4) for name, v in figures.items()}))
 
 

@@ -199,6 +199,29 @@ def test_no_clicks_at_joins(engine: NanoEngine, voice: Voice, low: Pcm, profile:
     assert np.sqrt(np.mean(at_joins**2)) > 1.5 * np.sqrt(np.mean(bend**2))
 
 
+@pytest.mark.parametrize(("profile", "most"), [("low-latency", 3.0), ("balanced", 1.0), ("quality", 1.0)])
+def test_pitch_is_read_where_the_whole_stream_is(
+    engine: NanoEngine, voice: Voice, low: Pcm, profile: Name, most: float
+) -> None:
+    """The tracker's frames (16 ms) fall where the whole signal's do, whatever the block; else 5 cents differ."""
+    settings = NanoSettings(profile=profile)
+    samples = low.samples[: 3 * RATE]
+    narrow = nano.spectrum.without_rumble(nano.spectrum.to_analysis_rate(samples[None]))
+    whole = nano.pitch.track(engine._pitch, narrow)
+    memory, cents = nano.encoder.Memory.empty(), []
+    size = round(settings.block * 100)
+    for number, window in enumerate(windows(engine, voice, samples, settings)):
+        heard = nano.spectrum.without_rumble(nano.spectrum.to_analysis_rate(window.samples[None]))[0]
+        measured, memory = nano.analysis.measure(engine._content, engine._pitch, heard, memory, 0, settings.layout)
+        at = number * size + np.arange(2, size + 2)
+        if at[-1] * grid.ANALYSIS_HOP < narrow.shape[1] - nano.pitch.FRAME:
+            f0, voicing = nano.pitch.at_points(whole[0][0], whole[1][0], at)
+            both = (measured.voicing[2:] > 0) & (voicing > 0)
+            cents.append(np.minimum(1200 / np.log(2) * np.abs(measured.log_f0[2:] - f0)[both], 100))
+    assert len(np.concatenate(cents)) > 50
+    assert np.concatenate(cents).mean() < most
+
+
 def test_blocks_join_as_one_long_run(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
     """The decoder and the synthesiser, run once over the rows of a whole stream, give the stream's output."""
     samples = low.samples[: 25 * BLOCK]

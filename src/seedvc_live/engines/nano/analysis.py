@@ -12,6 +12,8 @@ from seedvc_live.engines.nano import encoder, grid, pitch, spectrum
 
 Array = npt.NDArray[np.float32]
 
+FIRST_STEP = grid.FIRST_FRAME + encoder.BEFORE - 2
+"""Point of a stream's first window where the encoder's first step begins."""
 WHOLE_BLOCK, WHOLE_AHEAD = 8, 6
 """Steps of the blocks that a whole utterance is heard in, and steps heard ahead of them."""
 
@@ -81,7 +83,7 @@ def source(
         block, ahead: hear it in blocks of so many steps, so many ahead; else at once, with all that is there.
     """
     points = len(samples) // grid.ANALYSIS_HOP
-    start = layout.context if memory.step else grid.FIRST_FRAME + encoder.BEFORE - 2
+    start = layout.context if memory.step else FIRST_STEP
     steps = (points - layout.lookahead - start) // 2
     ahead = ahead_of(layout) if ahead is None else ahead
     first = start + 2 - encoder.BEFORE
@@ -102,16 +104,30 @@ def source_whole(session: Any, samples: Array, block: int = WHOLE_BLOCK, ahead: 
     return _heard(session, power, encoder.Memory.empty(), steps, block, ahead, steps)[0]
 
 
+def pitch_past(begin: int, before: int, layout: grid.Layout) -> int:
+    """Points before a block that the pitch tracker is given, so that its frames fall where a whole stream's do.
+
+    Otherwise a voice is read at other moments in each block, and sounds jittery (docs/models.md).
+
+    Args:
+        begin: point of the stream at which the block begins.
+        before: steps ahead of the block whose pitch is wanted too.
+    """
+    # 8 points are 5 of the tracker's frames. More past only costs time.
+    return min(layout.context, 16 + begin % 8 + -(-before // 4) * 8)
+
+
 def measure(
     session: Any, tracker: Any, samples: Array, memory: encoder.Memory, before: int, layout: grid.Layout
 ) -> tuple[Measured, encoder.Memory]:
     """All measurements of the block of a whole window at 16 kHz, shape (n,)."""
+    # The first window has nothing before it: its first step lies FIRST_STEP points into it, its block behind the context.
+    block_begin = FIRST_STEP + 2 * memory.step - layout.context if memory.step else 0
     heard, memory = source(session, samples, memory, before, layout)
     n = layout.block_points(len(samples) // grid.ANALYSIS_HOP)
-    # More context only costs time (docs/models.md). 8 points are 5 of the tracker's frames.
-    ahead = min(layout.context, 16 + -(-before // 4) * 8)
-    log_f0, confidence = pitch.track_window(tracker, samples[None, (layout.context - ahead) * grid.ANALYSIS_HOP :])
-    tracked = pitch.at_points(log_f0[0], confidence[0], ahead + np.arange(-2 * before, n + 2))
+    past = pitch_past(block_begin, before, layout)
+    log_f0, confidence = pitch.track_window(tracker, samples[None, (layout.context - past) * grid.ANALYSIS_HOP :])
+    tracked = pitch.at_points(log_f0[0], confidence[0], past + np.arange(-2 * before, n + 2))
     return Measured(heard.content, heard.level, heard.bands, heard.changes, *tracked), memory
 
 
