@@ -121,7 +121,7 @@ def measure(
     session: Any, tracker: Any, samples: Array, memory: encoder.Memory, before: int, layout: grid.Layout
 ) -> tuple[Measured, encoder.Memory]:
     """All measurements of the block of a whole window at 16 kHz, shape (n,)."""
-    # The first window has nothing before it: its first step lies FIRST_STEP points into it, its block behind the context.
+    # Nothing is before the first window: its first step is FIRST_STEP points into it, its block behind the context.
     block_begin = FIRST_STEP + 2 * memory.step - layout.context if memory.step else 0
     heard, memory = source(session, samples, memory, before, layout)
     n = layout.block_points(len(samples) // grid.ANALYSIS_HOP)
