@@ -12,8 +12,12 @@ from seedvc_live.engines.nano import grid
 RATE = grid.ANALYSIS_RATE
 
 
-def degraded(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of a 16 kHz signal as a bad microphone, line or room gives it; as long, as loud, in the same place."""
+def degraded(samples: np.ndarray, rng: np.random.Generator, louder: float = 0.0) -> np.ndarray:
+    """A copy of a 16 kHz signal as a bad microphone, line or room gives it; as long, as loud, in the same place.
+
+    Args:
+        louder: dB by which noise is louder than `_noisy` says.
+    """
     out = samples.astype(np.float64)
     kind = rng.random()
     if kind < 0.35:
@@ -23,7 +27,7 @@ def degraded(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     elif kind < 0.6:
         out = _clipped(out, rng)
     if kind >= 0.5 or rng.random() < 0.5:
-        out = _noisy(out, rng)
+        out = _noisy(out, rng, louder)
     return out.astype(np.float32)
 
 
@@ -31,7 +35,7 @@ def _rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(samples**2)) + 1e-9)
 
 
-def _noisy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _noisy(samples: np.ndarray, rng: np.random.Generator, louder: float = 0.0) -> np.ndarray:
     """Noise 2 to 22 dB below the speech, its power falling by 0 to 6 dB an octave; a third of it swells and ebbs."""
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     frequency = np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE), 60.0)
@@ -42,7 +46,7 @@ def _noisy(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         swell = np.interp(np.arange(len(samples)), times, rng.normal(size=len(times)) * rng.uniform(1, 6))
         noise *= 10 ** (swell / 20)
     # Speech is louder than its mean while it sounds.
-    return samples + noise * (1.4 * _rms(samples) / _rms(noise) * 10 ** (-rng.uniform(2, 22) / 20))
+    return samples + noise * (1.4 * _rms(samples) / _rms(noise) * 10 ** ((louder - rng.uniform(2, 22)) / 20))
 
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -113,6 +113,7 @@ def extract(
     copies: int,
     spoken_copies: int,
     wheels: Path,
+    louder: float,
 ) -> None:
     """Write what is missing, in order: real speech, parallel speech, perturbed copies of both.
 
@@ -121,6 +122,7 @@ def extract(
         copies: of each recording; spoken_copies: of each parallel clip.
         perturb: lowest and highest factor of the copies' pitch and formants.
         degraded_share: of the copies, that are also degraded (`augment`).
+        louder: dB by which their noise is louder than the encoder's own.
         soft_share: of the copies, that are heard up to `MOST_SOFT` softer; copies are heard in any profile's windows.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -158,7 +160,7 @@ def extract(
         _, narrow = corpus.read(clip)
         points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
         if rng.random() < degraded_share:
-            narrow = augment.degraded(narrow, rng)
+            narrow = augment.degraded(narrow, rng, louder)
         # A low level loses what is near the floors; that the level itself is low is no matter of the decoder's.
         softer = rng.uniform(0, MOST_SOFT) if rng.random() < soft_share else 0.0
         narrow = spectrum.without_rumble(narrow * np.float32(10 ** (-softer / 20)))

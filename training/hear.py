@@ -1,8 +1,10 @@
 """Teaches the content encoder to hear through noise, rooms and narrow bands, as a stream: resumable, one thread.
 
-A copy of Whisper's encoder is given streams of degraded speech, and learns to answer what the original answers to the
-same speech undisturbed (distillation: G. Hinton et al., 2015; for noise: V. Manohar et al., "A teacher-student learning
-approach for unsupervised domain adaptation of sequence-trained ASR models", 2018).
+Twice: first all weights, then, from halfway back to Whisper's, only corrections of low rank (`lowrank`), which cannot
+learn the few speakers by heart; the encoder is the mean of both. A copy of Whisper's encoder is given streams of
+degraded speech, and learns to answer what the original answers to the same speech undisturbed (distillation: G. Hinton
+et al., 2015; for noise: V. Manohar et al., "A teacher-student learning approach for unsupervised domain adaptation of
+sequence-trained ASR models", 2018).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from seedvc_live.engines.nano.networks import WEIGHTS
-from training import corpus, loop
+from training import corpus, loop, lowrank
 from training.export import exported_content
 from training.hearing import Behind, Distance, Hearing, Plan, wanted_gain
 from training.streams import Streams, prepare
@@ -50,30 +52,37 @@ def begin_with(student: Hearing, start: Path) -> None:
 
 def train(
     config: dict[str, Any], clips: list[corpus.Clip], clean: Callable[[corpus.Clip], np.ndarray], teacher_file: Path,
-    out: Path, seed: int, start: Path | None = None, group: loop.Group = loop.ALONE,
+    said: Path, out: Path, seed: int, start: Path | None = None, group: loop.Group = loop.ALONE,
 ) -> None:  # fmt: skip
     """Writes `hearing.safetensors`, the averaged weights, and `hearing.csv` into the folder `out`.
 
     Args:
-        config: the `hearing` part of the recipe's, with `perturb` and `checkpoint_seconds`.
+        config: the `hearing` part of the recipe's, with `perturb` and `checkpoint_seconds`. With a `rank`, only
+            corrections of that rank are trained, from halfway between the start and Whisper; what is written is the
+            mean of the start and the result.
         clean: gives a clip at 24 kHz without its noise.
+        said: folder for what Whisper says of the clips.
         start: weights that a new run goes on from, instead of Whisper's; see `begin_with`.
         group: of processes that train together, each on batches of its own.
     """
     torch.manual_seed(seed)
     teacher = load_whisper(teacher_file).requires_grad_(False)
-    prepare(clips[group.rank :: group.size], clean, teacher, config, out / "said")
+    prepare(clips[group.rank :: group.size], clean, teacher, config, said)
     group.meet()
     student = Hearing(deepcopy(teacher)).train().requires_grad_(True)
     student.encoder.positions.requires_grad_(False)
     if start is not None:
         begin_with(student, start)
+    rank, begun = config.get("rank", 0), deepcopy(student)
+    groups: list[dict[str, Any]] = [{"params": [p for p in student.parameters() if p.requires_grad]}]
+    if rank:
+        lowrank.move(student.encoder, teacher, 0.5)
+        student.mask.requires_grad_(False)
+        groups = lowrank.correct(student.encoder, rank)
     average = deepcopy(student)
-    optimiser = torch.optim.AdamW(
-        [p for p in student.parameters() if p.requires_grad], lr=config["learning_rate"], betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )  # fmt: skip
+    optimiser = torch.optim.AdamW(groups, lr=config["learning_rate"], betas=(0.9, 0.98), weight_decay=0.0)
     step, used = 0, 0.0
+    out.mkdir(parents=True, exist_ok=True)
     last = out / "hearing.pt"
     if last.exists():
         state = torch.load(last, weights_only=True)
@@ -81,7 +90,7 @@ def train(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, used = state["step"], state["used"]
-    streams = Streams(clips, out / "said", config, np.random.default_rng(seed))
+    streams = Streams(clips, said, config, np.random.default_rng(seed))
     distance = Distance(streams.batch().content, directions())
     # A resumed run must not see the same examples again.
     streams.rng = np.random.default_rng([seed, step, group.rank])
@@ -129,5 +138,8 @@ def train(
             checkpoint = time.monotonic()
     if group.first:
         save()
+        if rank:
+            lowrank.merge(average.encoder)
+            lowrank.move(average.encoder, begun.encoder, 0.5)
         tensors = {name: tensor.contiguous() for name, tensor in average.state_dict().items()}
         save_file(tensors, out / "hearing.safetensors")

@@ -21,10 +21,13 @@ def half() -> torch.autocast:
 
 
 def set_rate(optimiser: torch.optim.Optimizer, top: float, step: int, share: float) -> None:
-    """Learning rate: 100 steps up, then a cosine down to 3 % of `top`; `share` of the time is used up."""
+    """Learning rate: 100 steps up, then a cosine down to 3 % of `top`; `share` of the time is used up.
+
+    A group of parameters that has a `slower` goes by that much of it.
+    """
     rate = top * min(1.0, (step + 1) / 100) * max(_LEAST, 0.5 + 0.5 * float(np.cos(np.pi * share)))
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("slower", 1.0)
 
 
 @torch.no_grad()

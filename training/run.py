@@ -62,8 +62,10 @@ def encoders(files: Path, out: Path) -> None:
         shutil.copy(files / "swift_f0" / "model.onnx", out / "pitch.onnx")
 
 
-def _hear(rank: int, processes: int, config: dict[str, Any], corpus: Path, run: Path, start: Path | None) -> None:
-    """One of the processes that teach the content encoder."""
+def _hear(
+    rank: int, processes: int, config: dict[str, Any], lean: bool, corpus: Path, run: Path, start: Path | None
+) -> None:
+    """One of the processes that teach the content encoder; `lean`: in its second half."""
     from training import hear, loop
     from training.clean import Denoiser, cleaned
     from training.corpus import spoken
@@ -73,9 +75,12 @@ def _hear(rank: int, processes: int, config: dict[str, Any], corpus: Path, run: 
     denoiser = Denoiser(wheels)
     clips = split(corpus, config["dev_speakers"], config["seed"])[0] + spoken(run / "alone")
     settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
+    out = folder
+    if lean:
+        settings, out = settings | settings["lean"], folder / "lean"
     hear.train(
-        settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), wheels / WHISPER, folder, config["seed"],
-        start, loop.Group(rank, processes, folder / "meeting"),
+        settings, clips, lambda clip: cleaned(clip, denoiser, run / "clean"), wheels / WHISPER, folder / "said", out,
+        config["seed"], start, loop.Group(rank, processes, folder / "meeting"),
     )  # fmt: skip
 
 
@@ -87,12 +92,14 @@ def listen(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Pa
     from training.hearing import load_hearing
 
     folder = run / "hearing"
-    if not (folder / "hearing.safetensors").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "meeting").unlink(missing_ok=True)
-        torch.multiprocessing.spawn(_hear, (processes, config, corpus, run, start), processes)
+    first, second = folder / "hearing.safetensors", folder / "lean" / "hearing.safetensors"
+    for lean, begin, made in ((False, start, first), (True, first, second)):
+        if not made.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "meeting").unlink(missing_ok=True)
+            torch.multiprocessing.spawn(_hear, (processes, config, lean, corpus, run, begin), processes)
     out.mkdir(parents=True, exist_ok=True)
-    export_content(load_hearing(run / "wheels" / WHISPER, folder / "hearing.safetensors"), out / "content.onnx")
+    export_content(load_hearing(run / "wheels" / WHISPER, second), out / "content.onnx")
 
 
 def completed(corpus: Path, run: Path) -> Path:
@@ -148,7 +155,7 @@ def main() -> None:
         low, high = config["perturb"]
         extract(
             corpus, options.out, options.run / "features", config["seed"], (low, high), config["degraded"],
-            config["soft"], config["copies"], config["spoken_copies"], options.run / "wheels",
+            config["soft"], config["copies"], config["spoken_copies"], options.run / "wheels", config["louder"],
         )  # fmt: skip
     if "train" in options.stages:
         from training.train import train

@@ -170,6 +170,12 @@ class Streams:
         power = spectrum.power_frames(np.stack([row[0] for row in rows]), hop, spectrum.FFT, spectrum.FFT, first, count)
         mel = spectrum.log_mel(power[:, 0])
         mel = np.stack([spectrum.normalised(one, encoder.peaks(one)[:, None]).T for one in mel])
+        for one in mel:
+            if self.rng.random() < self.config["masked"]:
+                # As D. Park et al., "SpecAugment", Interspeech 2019: no band may be relied on.
+                width = int(self.rng.integers(3, 9))
+                low = int(self.rng.integers(0, len(one) - width))
+                one[low : low + width] = one[low : low + width].mean()
         positions = np.stack([encoder.positions(int(self.rng.integers(20_000)), steps) for _ in rows])
         power = power[:, :, encoder.BEFORE - 1 : encoder.BEFORE - 1 + 2 * steps]
         arrays = (mel, positions, np.stack([row[1] for row in rows]), power[:, 0], power[:, 1])

@@ -37,3 +37,10 @@ def test_each_kind_lets_the_speech_through(kind) -> None:
     for seed in range(8):
         copy = kind(clean, np.random.default_rng(seed))
         assert np.corrcoef(copy, clean)[0, 1] > 0.3
+
+
+def test_noise_can_be_louder() -> None:
+    clean = bursts().astype(np.float64)
+    for seed in range(6):
+        own, louder = (augment._noisy(clean, np.random.default_rng(seed), by) - clean for by in (0.0, 4.0))
+        assert 20 * np.log10(louder.std() / own.std()) == pytest.approx(4.0)

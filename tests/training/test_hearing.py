@@ -16,7 +16,7 @@ pytestmark = pytest.mark.torch
 
 CONFIG = {
     "rows": 3, "steps": 90, "shifted": 1, "perturb": [0.8, 1.25], "recorded": 1.0, "degraded": 0.0, "quiet": 0.0,
-    "cold": 0.0,
+    "cold": 0.0, "masked": 0.0,
 }  # fmt: skip
 
 
@@ -99,6 +99,12 @@ def test_of_undisturbed_speech_nothing_is_to_be_taken_and_of_noise_most(clips, p
     gain = wanted_gain(batch.power, batch.speech)
     assert float(gain.mean()) < -3
     assert float(gain.min()) >= -spectrum.MOST_TAKEN
+
+
+def test_masked_streams_lack_a_few_bands(clips, prepared: Path) -> None:
+    whole, masked = (streams(clips, prepared, masked=share).batch().mel for share in (0.0, 1.0))
+    assert (whole.std(2) > 0).all()
+    assert all(3 <= int((row.std(1) < 1e-6).sum()) <= 8 for row in masked)
 
 
 def test_a_softer_copy_keeps_its_gain(clips, prepared: Path) -> None:
@@ -299,7 +305,7 @@ def test_training_comes_nearer_and_goes_on_where_it_stopped(clips, teacher, tmp_
     }  # fmt: skip
 
     def train() -> list[dict[str, float]]:
-        hear.train(config, clips, lambda clip: read(clip)[0], tmp_path / "unused", tmp_path, 1)
+        hear.train(config, clips, lambda clip: read(clip)[0], tmp_path / "unused", tmp_path / "said", tmp_path, 1)
         with (tmp_path / "hearing.csv").open() as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
@@ -313,3 +319,28 @@ def test_training_comes_nearer_and_goes_on_where_it_stopped(clips, teacher, tmp_
     assert train()[-1]["step"] > steps
     with np.load(next((tmp_path / "said").glob("*.npz"))) as file:
         assert set(file.files) == {"audio", "content"}
+
+
+def test_second_half_changes_what_it_hears_with_and_not_the_mask(clips, teacher, tmp_path: Path, monkeypatch) -> None:
+    from safetensors.torch import load_file, save_file
+    from training.corpus import read
+
+    from training import hear
+
+    monkeypatch.setattr(hear, "load_whisper", lambda path: teacher)
+    config = CONFIG | {
+        "rows": 2, "steps": 60, "blocks": [[4, 2, 1.0]], "learning_rate": 0.001, "average": 0.9, "heard": 0.5,
+        "mask": 0.0, "behind": 0.0, "minutes": 0.05, "checkpoint_seconds": 1.0, "rank": 4,
+    }  # fmt: skip
+    first = hearing(5)
+    save_file({name: t.contiguous() for name, t in first.state_dict().items()}, tmp_path / "first.safetensors")
+    out = tmp_path / "lean"
+    hear.train(
+        config, clips, lambda clip: read(clip)[0], tmp_path / "unused", tmp_path / "said", out, 1,
+        tmp_path / "first.safetensors",
+    )  # fmt: skip
+    before, after = load_file(tmp_path / "first.safetensors"), load_file(out / "hearing.safetensors")
+    assert set(before) == set(after)
+    changed = {name for name, tensor in after.items() if not tensor.equal(before[name])}
+    assert "encoder.blocks.0.qkv.weight" in changed
+    assert not any(name.startswith("mask.") for name in changed)

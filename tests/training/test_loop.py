@@ -27,6 +27,16 @@ def test_rate_rises_and_falls_to_a_thirtieth() -> None:
     assert rate(999, 1.0) == pytest.approx(0.0003)
 
 
+def test_a_slower_group_goes_by_so_much_of_the_rate() -> None:
+    import torch
+    from training.loop import set_rate
+
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "slower": slower} for slower in (1.0, 0.1)]
+    optimiser = torch.optim.SGD(groups, lr=1.0)
+    set_rate(optimiser, 0.01, 200, 0.0)
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.01, 0.001])
+
+
 def test_average_follows_at_once_and_then_slowly() -> None:
     import torch
     from training.loop import follow
