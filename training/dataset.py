@@ -12,7 +12,7 @@ from seedvc_live.engines.nano import envelope, excitation, frames, grid, pitch, 
 from training import corpus
 
 Arrays = dict[str, np.ndarray]
-_COPY_SHARE = 0.4
+_COPY_SHARE = 0.5
 """Of examples between two voices, whose source is a copy."""
 
 
