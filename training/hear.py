@@ -1,7 +1,8 @@
 """Teaches the content encoder to hear through noise, rooms and narrow bands, as a stream: resumable, one thread.
 
 Twice: first all weights, then, from halfway back to Whisper's, only corrections of low rank (`lowrank`), which cannot
-learn the few speakers by heart; the encoder is the mean of both. A copy of Whisper's encoder is given streams of
+learn the few speakers by heart; the encoder is the mean of both (M. Wortsman et al., "Robust fine-tuning of zero-shot
+models", CVPR 2022). A copy of Whisper's encoder is given streams of
 degraded speech, and learns to answer what the original answers to the same speech undisturbed (distillation: G. Hinton
 et al., 2015; for noise: V. Manohar et al., "A teacher-student learning approach for unsupervised domain adaptation of
 sequence-trained ASR models", 2018).
@@ -76,7 +77,7 @@ def train(
     rank, begun = config.get("rank", 0), deepcopy(student)
     groups: list[dict[str, Any]] = [{"params": [p for p in student.parameters() if p.requires_grad]}]
     if rank:
-        lowrank.move(student.encoder, teacher, 0.5)
+        loop.move(student.encoder, teacher, 0.5)
         student.mask.requires_grad_(False)
         groups = lowrank.correct(student.encoder, rank)
     average = deepcopy(student)
@@ -140,6 +141,6 @@ def train(
         save()
         if rank:
             lowrank.merge(average.encoder)
-            lowrank.move(average.encoder, begun.encoder, 0.5)
+            loop.move(average.encoder, begun.encoder, 0.5)
         tensors = {name: tensor.contiguous() for name, tensor in average.state_dict().items()}
         save_file(tensors, out / "hearing.safetensors")

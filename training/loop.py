@@ -31,11 +31,16 @@ def set_rate(optimiser: torch.optim.Optimizer, top: float, step: int, share: flo
 
 
 @torch.no_grad()
+def move(module: nn.Module, other: nn.Module, share: float) -> None:
+    """Take a module's weights this share of the way to another's."""
+    for own, its in zip(module.parameters(), other.parameters(), strict=True):
+        own.lerp_(its, share)
+
+
 def follow(average: nn.Module, model: nn.Module, step: int, limit: float) -> None:
     """Move the averaged weights towards the model's; quickly in the first steps, then by 1 - `limit`."""
     decay = min(limit, (1 + step) / (10 + step))
-    for a, p in zip(average.parameters(), model.parameters(), strict=True):
-        a.lerp_(p, 1 - decay)
+    move(average, model, 1 - decay)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def correct(encoder: WhisperEncoder, rank: int) -> list[dict[str, object]]:
     """Put corrections on all matrices of the attention blocks, and let only these, norms and biases be trained.
 
     Returns:
-        parameters for the optimiser, in groups whose `slower` is to be multiplied with the rate.
+        parameters for the optimiser, in groups for `loop.set_rate`.
     """
     encoder.requires_grad_(False)
     corrections: list[nn.Parameter] = []
@@ -65,7 +65,7 @@ def correct(encoder: WhisperEncoder, rank: int) -> list[dict[str, object]]:
         rest.append(layer.bias)
     for parameter in rest:
         parameter.requires_grad_(True)
-    return [{"params": corrections, "slower": 1.0}, {"params": rest, "slower": _SLOWER}]
+    return [{"params": corrections}, {"params": rest, "slower": _SLOWER}]
 
 
 def merge(encoder: WhisperEncoder) -> None:
@@ -73,11 +73,3 @@ def merge(encoder: WhisperEncoder) -> None:
     for block, name, layer in _layers(encoder):
         assert isinstance(layer, Corrected)
         setattr(block, name, layer.merged())
-
-
-@torch.no_grad()
-def move(module: nn.Module, other: nn.Module, share: float) -> None:
-    """Take a module's weights this share of the way to another's (M. Wortsman et al., "Robust fine-tuning of zero-shot
-    models", CVPR 2022)."""
-    for own, its in zip(module.parameters(), other.parameters(), strict=True):
-        own.lerp_(its, share)

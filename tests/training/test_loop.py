@@ -37,6 +37,18 @@ def test_a_slower_group_goes_by_so_much_of_the_rate() -> None:
     assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.01, 0.001])
 
 
+def test_move_goes_a_share_of_the_way() -> None:
+    import torch
+    from training.loop import move
+
+    one, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    halfway = (one.weight + other.weight) / 2
+    move(one, other, 0.5)
+    torch.testing.assert_close(one.weight, halfway)
+    move(one, other, 1.0)
+    torch.testing.assert_close(one.weight, other.weight)
+
+
 def test_average_follows_at_once_and_then_slowly() -> None:
     import torch
     from training.loop import follow

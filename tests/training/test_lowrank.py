@@ -55,16 +55,3 @@ def test_matrices_themselves_are_not_trained() -> None:
         p.requires_grad for name, p in model.named_parameters() if name.endswith("kept.weight") or "conv" in name
     )
     assert sum(p.numel() for p in groups[0]["params"]) < 0.4 * sum(p.numel() for p in model.blocks.parameters())
-
-
-def test_move_goes_a_share_of_the_way() -> None:
-    import torch
-
-    from training import lowrank
-
-    one, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    halfway = (one.weight + other.weight) / 2
-    lowrank.move(one, other, 0.5)
-    torch.testing.assert_close(one.weight, halfway)
-    lowrank.move(one, other, 1.0)
-    torch.testing.assert_close(one.weight, other.weight)
