@@ -138,8 +138,8 @@ def test_perturbed_features_keep_the_time_grid() -> None:
         moves = features["changes"].astype(np.float32).mean(1)
         assert abs(np.argmax(moves) + 1 - 99.5) <= 2
         assert abs(np.argmin(moves) + 1 - 110.5) <= 2
-        # 60 dB, of which the mask, to which this is hardly speech, may take some; however long they take.
-        assert 30 < moves[90:105].sum() < 66
+        # 60 dB, of which the mask, to which this is hardly speech, may take half and more; however long they take.
+        assert 15 < moves[90:105].sum() < 66
 
 
 def test_levels_are_the_engines() -> None:
