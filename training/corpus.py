@@ -27,6 +27,8 @@ class Clip:
     group: str
     wide: bool
     """Whether there is anything above 8 kHz."""
+    narrow: bool = False
+    """Whether there is nothing above 5.5 kHz."""
 
 
 def heldout(corpus: Path) -> set[str]:
@@ -63,6 +65,13 @@ def spoken(folder: Path) -> list[Clip]:
 def parallel(corpus: Path) -> list[Clip]:
     """The synthetic sentences of a corpus, each in several voices."""
     return spoken(corpus / "parallel")
+
+
+def acted(folder: Path) -> list[Clip]:
+    """Lines that `training.talkies` wrote; who speaks is not known."""
+    return [
+        Clip(path.stem, path, path.stem, path.stem, wide=False, narrow=True) for path in sorted(folder.glob("*.flac"))
+    ]
 
 
 def read(clip: Clip) -> tuple[np.ndarray, np.ndarray]:

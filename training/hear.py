@@ -122,8 +122,11 @@ def train(
         with loop.half():
             content, gain = student.stream(batch.mel, batch.positions, plan)
         off, heard = distance(content, batch.content)
-        masked = (gain - wanted_gain(batch.power, batch.speech)).abs().mean()
-        off_behind = behind(gain, batch.power, batch.speech)
+        masked = off_behind = torch.zeros(())
+        if batch.full.any():
+            gain, power, speech = gain[batch.full], batch.power[batch.full], batch.speech[batch.full]
+            masked = (gain - wanted_gain(power, speech)).abs().mean()
+            off_behind = behind(gain, power, speech)
         optimiser.zero_grad()
         share = config["heard"]
         ((1 - share) * off + share * heard + config["mask"] * masked + config["behind"] * off_behind).backward()

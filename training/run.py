@@ -68,12 +68,12 @@ def _hear(
     """One of the processes that teach the content encoder; `lean`: in its second half."""
     from training import hear, loop
     from training.clean import Denoiser, cleaned
-    from training.corpus import spoken
+    from training.corpus import acted, spoken
     from training.train import split
 
     wheels, folder = run / "wheels", run / "hearing"
     denoiser = Denoiser(wheels)
-    clips = split(corpus, config["dev_speakers"], config["seed"])[0] + spoken(run / "alone")
+    clips = split(corpus, config["dev_speakers"], config["seed"])[0] + spoken(run / "alone") + acted(run / "acted")
     settings = {key: config[key] for key in ("perturb", "checkpoint_seconds")} | config["hearing"]
     out = folder
     if lean:
@@ -136,8 +136,9 @@ def main() -> None:
     if not (corpus / "parallel").is_dir():
         corpus = completed(corpus, options.run)
     if "speak" in options.stages:
-        from training import speak
+        from training import speak, talkies
 
+        talkies.write(options.run / "acted", options.run / "talkies", options.processes)
         kokoro = speak.load(yaml.safe_load(KOKORO.read_text()), options.run / "wheels")
         texts = speak.sentences()
         if corpus != options.corpus:

@@ -32,13 +32,15 @@ the mean of two is nearer to what is the same for all."""
 class Batch(NamedTuple):
     """Streams: normalised log-mel of degraded speech (batch, 80, 2 × steps + 7), its positions (batch, steps, 384); the
     content wanted (batch, steps, 384); power spectra of degraded speech and of the recording without its noise, at the
-    frames that have a gain (batch, 2 × steps, 201)."""
+    frames that have a gain (batch, 2 × steps, 201); whether a stream's whole band is speech's, so that a mask can learn
+    from it (batch,)."""
 
     mel: Tensor
     positions: Tensor
     content: Tensor
     power: Tensor
     speech: Tensor
+    full: Tensor
 
 
 class Said(NamedTuple):
@@ -74,11 +76,11 @@ def said(clip: corpus.Clip, clean: Callable[[corpus.Clip], np.ndarray], teacher:
     """A clip, its pitch and formants times `ratio`.
 
     Args:
-        clean: gives a recording at 24 kHz without its noise; not asked for what a machine spoke.
+        clean: gives a recording at 24 kHz without its noise; asked for neither what a machine spoke nor actors' lines.
     """
     heard = corpus.read(clip)[1]
     speech = heard
-    if not clip.wide:
+    if _kind(clip) == "recorded":
         speech = np.asarray(soxr.resample(clean(clip), grid.RATE, grid.ANALYSIS_RATE), np.float32)
     audio = np.stack([part[: min(len(heard), len(speech))] for part in (heard, speech)])
     if ratio != 1:
@@ -88,9 +90,24 @@ def said(clip: corpus.Clip, clean: Callable[[corpus.Clip], np.ndarray], teacher:
     return Said(audio.astype(np.float16), answers(teacher, audio[0]))
 
 
+def _kind(clip: corpus.Clip) -> str:
+    """One of the names in `config["kinds"]`."""
+    if clip.wide:
+        return "spoken"
+    return "acted" if clip.narrow else "recorded"
+
+
 def _copies(clip: corpus.Clip, config: dict[str, Any]) -> range:
-    """Numbers of a clip's copies; machines speak in voices enough."""
-    return range(1 if clip.wide else 1 + config["shifted"])
+    """Numbers of a clip's copies; machines speak in voices enough, and actors say enough."""
+    return range(1 + config["shifted"] if _kind(clip) == "recorded" else 1)
+
+
+def _ratio(clip: corpus.Clip, index: int, config: dict[str, Any]) -> float:
+    """Of a copy's pitch and formants. An actor's are moved in every second line, since he says hundreds."""
+    rng = np.random.default_rng([index, *clip.name.encode()])
+    ratio = float(np.exp(rng.uniform(*np.log(config["perturb"]))))
+    moved = rng.random() < 0.5 if _kind(clip) == "acted" else index > 0
+    return ratio if moved else 1.0
 
 
 def prepare(
@@ -105,11 +122,9 @@ def prepare(
             path = folder / f"{clip.name}.{index}.npz"
             if path.exists():
                 continue
-            rng = np.random.default_rng([index, *clip.name.encode()])
-            ratio = float(np.exp(rng.uniform(*np.log(config["perturb"])))) if index else 1.0
             part = path.with_suffix(f".{index}.part")
             with part.open("wb") as file:
-                np.savez(file, **said(clip, clean, teacher, ratio)._asdict())
+                np.savez(file, **said(clip, clean, teacher, _ratio(clip, index, config))._asdict())
             part.rename(path)
 
 
@@ -124,27 +139,26 @@ class Streams:
         self, clips: list[corpus.Clip], folder: Path, config: dict[str, Any], rng: np.random.Generator
     ) -> None:
         self.config, self.rng = config, rng
-        pools: dict[bool, list[Said]] = {True: [], False: []}
+        self.pools: dict[str, list[Said]] = {}
         for clip in clips:
             for index in _copies(clip, config):
                 with np.load(folder / f"{clip.name}.{index}.npz") as file:
-                    pools[clip.wide].append(Said(file["audio"], file["content"]))
-        self.pools = pools
+                    self.pools.setdefault(_kind(clip), []).append(Said(file["audio"], file["content"]))
+        self.kinds = sorted(self.pools)
+        shares = np.array([config["kinds"][kind] for kind in self.kinds])
+        self.shares = shares / shares.sum()
 
-    def _clip(self) -> Said:
-        recorded = self.rng.random() < self.config["recorded"]
-        pool = self.pools[not recorded] or self.pools[recorded]
-        return pool[self.rng.integers(len(pool))]
-
-    def _row(self) -> tuple[np.ndarray, np.ndarray]:
-        """Degraded, and without its noise, (2, n); the content wanted, (steps, 384)."""
+    def _row(self) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Degraded, and without its noise, (2, n); the content wanted, (steps, 384); whether its band is whole."""
         rng, config = self.rng, self.config
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
+        pool = self.pools[kind]
         steps = config["steps"]
         # A frame's spectrum, and BEFORE frames, lie before the first step.
         before = encoder.BEFORE // 2 + 1
         parts, content = [], []
         while sum(map(len, content)) < steps + before + 2:
-            clip = self._clip()
+            clip = pool[rng.integers(len(pool))]
             start = 0 if content else int(rng.integers(max(1, len(clip.content) - 50)))
             parts.append(clip.audio[:, start * _STEP :].astype(np.float32))
             content.append(clip.content[start:])
@@ -158,7 +172,7 @@ class Streams:
         both = spectrum.without_rumble(np.stack([bad, speech]))
         if rng.random() < config["cold"]:
             both[:, : int(rng.integers(size // 4))] = 0
-        return both, said[before : before + steps].astype(np.float32)
+        return both, said[before : before + steps].astype(np.float32), kind != "acted"
 
     def batch(self) -> Batch:
         """`config["rows"]` streams."""
@@ -178,5 +192,6 @@ class Streams:
                 one[low : low + width] = one[low : low + width].mean()
         positions = np.stack([encoder.positions(int(self.rng.integers(20_000)), steps) for _ in rows])
         power = power[:, :, encoder.BEFORE - 1 : encoder.BEFORE - 1 + 2 * steps]
-        arrays = (mel, positions, np.stack([row[1] for row in rows]), power[:, 0], power[:, 1])
+        full = np.array([row[2] for row in rows])
+        arrays = (mel, positions, np.stack([row[1] for row in rows]), power[:, 0], power[:, 1], full)
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))

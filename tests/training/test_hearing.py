@@ -15,8 +15,8 @@ from seedvc_live.engines.nano import encoder, grid, spectrum
 pytestmark = pytest.mark.torch
 
 CONFIG = {
-    "rows": 3, "steps": 90, "shifted": 1, "perturb": [0.8, 1.25], "recorded": 1.0, "degraded": 0.0, "quiet": 0.0,
-    "cold": 0.0, "masked": 0.0,
+    "rows": 3, "steps": 90, "shifted": 1, "perturb": [0.8, 1.25], "kinds": {"recorded": 1.0, "acted": 0.5},
+    "degraded": 0.0, "quiet": 0.0, "cold": 0.0, "masked": 0.0,
 }  # fmt: skip
 
 
@@ -288,6 +288,55 @@ def test_weights_are_read_again(tmp_path: Path, monkeypatch) -> None:
         torch.zeros(encoder.LAYERS, 2, 1, 0, encoder.WIDTH),
     )  # fmt: skip
     torch.testing.assert_close(first(*inputs), second(*inputs))
+
+
+def test_actors_lines_teach_words_and_no_mask(clips, teacher, tmp_path: Path, monkeypatch) -> None:
+    """Their band ends at 5.5 kHz: a mask that learnt from them would take the rest of everybody's."""
+    from dataclasses import replace
+
+    import torch
+    from safetensors.torch import load_file, save_file
+    from training.streams import Streams, prepare
+
+    from training import hear
+
+    monkeypatch.setattr(hear, "load_whisper", lambda path: teacher)
+    acted = [replace(clip, narrow=True) for clip in clips]
+
+    def never(clip):
+        raise AssertionError("nobody asks for an actor's line without its noise")
+
+    prepare(acted, never, teacher, CONFIG, tmp_path / "said")
+    assert len(list((tmp_path / "said").glob("*.npz"))) == len(acted)
+    batch = Streams(acted, tmp_path / "said", CONFIG, np.random.default_rng(1)).batch()
+    assert not batch.full.any()
+    assert torch.isfinite(batch.content).all()
+
+    first = hearing(5)
+    save_file({name: t.contiguous() for name, t in first.state_dict().items()}, tmp_path / "first.safetensors")
+    config = CONFIG | {
+        "rows": 2, "steps": 60, "blocks": [[4, 2, 1.0]], "learning_rate": 0.001, "average": 0.9, "heard": 0.5,
+        "mask": 0.05, "behind": 0.03, "minutes": 0.05, "checkpoint_seconds": 1.0,
+    }  # fmt: skip
+    hear.train(
+        config, acted, never, tmp_path / "unused", tmp_path / "said", tmp_path, 1, tmp_path / "first.safetensors"
+    )
+    before, after = load_file(tmp_path / "first.safetensors"), load_file(tmp_path / "hearing.safetensors")
+    changed = {name for name, tensor in after.items() if not tensor.equal(before[name])}
+    assert "encoder.blocks.0.qkv.weight" in changed
+    assert not any(name.startswith("mask.") for name in changed)
+
+
+def test_every_second_line_of_an_actor_is_moved() -> None:
+    from training.corpus import Clip
+    from training.streams import _ratio
+
+    lines = [Clip(f"line-{i}", Path("line"), "actor", "line", wide=False, narrow=True) for i in range(400)]
+    ratios = np.array([_ratio(line, 0, CONFIG) for line in lines])
+    assert 0.4 < np.mean(ratios != 1) < 0.6
+    low, high = CONFIG["perturb"]
+    assert low <= ratios.min() < 0.9
+    assert 1.1 < ratios.max() <= high
 
 
 def test_training_comes_nearer_and_goes_on_where_it_stopped(clips, teacher, tmp_path: Path, monkeypatch) -> None:
