@@ -126,7 +126,7 @@ def test_what_a_stream_is_to_say_is_said_of_what_it_hears(clips, tmp_path: Path)
     some = streams(clips, tmp_path, steps=60)
     off: dict[int, list[float]] = {-1: [], 0: [], 1: []}
     for _ in range(8):
-        row, wanted = some._row()
+        row, wanted, _ = some._row()
         said = answers(teacher, row[0]).astype(np.float32)
         for shift, found in off.items():
             found.append(np.square(said[14 + shift : 54 + shift] - wanted[10:50]).mean())
