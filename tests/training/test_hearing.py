@@ -325,6 +325,9 @@ def test_actors_lines_teach_words_and_no_mask(clips, teacher, tmp_path: Path, mo
     changed = {name for name, tensor in after.items() if not tensor.equal(before[name])}
     assert "encoder.blocks.0.qkv.weight" in changed
     assert not any(name.startswith("mask.") for name in changed)
+    # Yet the mask has a gradient: another process's, to which it is added, has one.
+    optimiser = torch.load(tmp_path / "hearing.pt", weights_only=True)["optimiser"]
+    assert len(optimiser["state"]) == sum(p.requires_grad for p in first.parameters()) - 1
 
 
 def test_every_second_line_of_an_actor_is_moved() -> None:
