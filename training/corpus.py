@@ -67,11 +67,12 @@ def parallel(corpus: Path) -> list[Clip]:
     return spoken(corpus / "parallel")
 
 
-def acted(folder: Path) -> list[Clip]:
-    """Lines that `training.talkies` wrote; who speaks is not known."""
-    return [
-        Clip(path.stem, path, path.stem, path.stem, wide=False, narrow=True) for path in sorted(folder.glob("*.flac"))
-    ]
+def acted(folder: Path, most: int | None = None) -> list[Clip]:
+    """Lines that `training.talkies` wrote, or so many of them, out of all games; who speaks is not known."""
+    paths = sorted(folder.glob("*.flac"))
+    if most is not None and most < len(paths):
+        paths = [paths[i * len(paths) // most] for i in range(most)]
+    return [Clip(path.stem, path, path.stem, path.stem, wide=False, narrow=True) for path in paths]
 
 
 def read(clip: Clip) -> tuple[np.ndarray, np.ndarray]:

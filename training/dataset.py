@@ -42,6 +42,8 @@ class Pool:
         self.entries: list[Entry] = []
         self.real: list[Entry] = []
         self.synthetic: list[Entry] = []
+        self.acted: list[Entry] = []
+        """Only heard: what nobody's voice is taken from."""
         self.of_group: dict[str, list[Entry]] = defaultdict(list)
         self.of_speaker: dict[str, list[Entry]] = defaultdict(list)
 
@@ -52,15 +54,18 @@ class Pool:
                 continue
             self.waiting.remove(clip)
             data = _load(path)
-            # A clip must hold a crop and a reference.
-            if len(data["content"]) < 90 or (data["confidence"] >= 0.5).sum() < 20:
+            # A clip must hold a crop and, but for actors' lines, a reference.
+            if len(data["content"]) < (70 if clip.narrow else 90) or (data["confidence"] >= 0.5).sum() < 20:
                 continue
             entry = Entry(clip, data, [], {})
+            if clip.narrow:
+                self.acted.append(entry)
+                continue
             self.entries.append(entry)
             (self.synthetic if clip.wide else self.real).append(entry)
             self.of_group[clip.group].append(entry)
             self.of_speaker[clip.speaker].append(entry)
-        for entry in self.entries:
+        for entry in [*self.entries, *self.acted]:
             while (path := self.folder / f"{entry.clip.name}.pert{len(entry.copies)}.npz").exists():
                 entry.copies.append(_load(path))
 
@@ -153,14 +158,15 @@ class Sampler:
     Args:
         steps: of a crop; warm: further steps before it that only fill the decoder's memory.
         shares: of plain real, perturbed real and parallel examples.
+        acted: share of the conversions whose source is an actor's line.
     """
 
     def __init__(
         self, pool: Pool, constants: Arrays, steps: int, warm: int, shares: tuple[float, float, float],
-        rng: np.random.Generator,
+        rng: np.random.Generator, acted: float = 0.0,
     ) -> None:  # fmt: skip
         self.pool, self.constants, self.steps, self.warm = pool, constants, steps, warm
-        self.shares, self.rng = shares, rng
+        self.shares, self.rng, self.acted = shares, rng, acted
 
     def _reference(self, target: Entry) -> tuple[Entry, int, bool]:
         """A clip and span to take the target's voice from: another sentence where there is one."""
@@ -237,6 +243,8 @@ class Sampler:
             return pool[self.rng.integers(len(pool))]
 
         source, voice_entry = anyone(), anyone()
+        if self.pool.acted and self.rng.random() < self.acted:
+            source = self.pool.acted[self.rng.integers(len(self.pool.acted))]
         span = int(self.rng.integers(len(voice_entry.data["spans"])))
         voice = describe_span(self.constants, voice_entry, span, not voice_entry.clip.wide)
         heard = self._heard(source)

@@ -3,7 +3,7 @@
 Per clip `NAME.npz`: wav (24 kHz, int16; of recordings without their noise), content (steps, 384), level, bands and
 changes (points), pitch and confidence of the tracker's frames, shapes (steps, 80), spans of possible references with
 embeddings as live, and `identities`, those of wav. Perturbed copies `NAME.pert0.npz`, … hold content, level, bands and
-changes only.
+changes only. Actors' lines, whose voices are not to be learnt, have neither shapes nor spans.
 """
 
 from __future__ import annotations
@@ -61,6 +61,17 @@ def perturbed_features(
     }
 
 
+def _whole(samples: np.ndarray) -> np.ndarray:
+    """−1 … 1 → int16."""
+    return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
+
+
+def heard_features(tracker: Any, wide: np.ndarray, narrow: np.ndarray) -> dict[str, np.ndarray]:
+    """Pitch (whole utterance) and samples of what is only converted."""
+    log_f0, confidence = pitch.track(tracker, narrow[None])
+    return {"wav": _whole(wide), "pitch": log_f0[0], "confidence": confidence[0]}
+
+
 def target_features(
     tracker: Any,
     speaker: Any,
@@ -73,7 +84,6 @@ def target_features(
 ) -> dict[str, np.ndarray]:
     """Pitch (whole utterance), envelope shapes, and embeddings of random spans of 2.5 to 5 s; `clean` is the target."""
     points = len(level)
-    log_f0, confidence = pitch.track(tracker, narrow[None])
     steps = points // 2
     spans = []
     for _ in range(SPANS):
@@ -90,9 +100,7 @@ def target_features(
         of_clean = np.asarray(soxr.resample(clean, grid.RATE, grid.ANALYSIS_RATE), np.float32)
         identities = [embed(speaker, of_clean[begin * per_step : end * per_step]) for begin, end in spans]
     return {
-        "wav": np.clip(np.round(clean * 32767), -32768, 32767).astype(np.int16),
-        "pitch": log_f0[0],
-        "confidence": confidence[0],
+        **heard_features(tracker, clean, narrow),
         "shapes": envelope.shapes(
             spectrum.without_rumble(wide, grid.RATE), level.astype(np.float32), gain.astype(np.float32)
         ).astype(np.float16),
@@ -114,10 +122,14 @@ def extract(
     spoken_copies: int,
     wheels: Path,
     louder: float,
+    lines: list[corpus.Clip],
+    part: tuple[int, int] = (0, 1),
 ) -> None:
-    """Write what is missing, in order: real speech, parallel speech, perturbed copies of both.
+    """Write what is missing, in order: real speech, parallel speech, actors' lines, perturbed copies of them all.
 
     Args:
+        lines: of actors, as sources of conversions.
+        part: which of how many parts of the clips, for processes that share the work.
         wheels: where the denoiser is unpacked.
         copies: of each recording; spoken_copies: of each parallel clip.
         perturb: lowest and highest factor of the copies' pitch and formants.
@@ -136,8 +148,11 @@ def extract(
             np.savez(file, **arrays)
         part.rename(path)
 
-    real, parallel = corpus.real(corpus_folder), corpus.parallel(corpus_folder)
-    for clip in [*real, *parallel]:
+    which, parts = part
+    real, parallel, lines = (
+        clips[which::parts] for clips in (corpus.real(corpus_folder), corpus.parallel(corpus_folder), lines)
+    )
+    for clip in [*real, *parallel, *lines]:
         path = out / f"{clip.name}.npz"
         if path.exists():
             continue
@@ -145,12 +160,16 @@ def extract(
         wide, narrow = corpus.read(clip)
         narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
+        if clip.narrow:
+            del features["gain"]
+            save(path, features | heard_features(tracker, wide, narrow))
+            continue
         # What was spoken by a machine has no noise.
         clean = wide if clip.wide else cleaned(clip, denoiser, out.parent / "clean")
         level, gain = features["level"], features.pop("gain")
         save(path, features | target_features(tracker, speaker, wide, narrow, clean, level, gain, rng))
-    todo = [(index, clip) for clips, count in ((real, copies), (parallel, spoken_copies)) for index in range(count)
-            for clip in clips]  # fmt: skip
+    counts = ((real, copies), (parallel, spoken_copies), (lines, 1))
+    todo = [(index, clip) for clips, count in counts for index in range(count) for clip in clips]
     for index, clip in todo:
         path = out / f"{clip.name}.pert{index}.npz"
         if path.exists():
@@ -168,4 +187,3 @@ def extract(
         copy = perturbed_features(encoder, narrow, ratio, points, profile)
         copy["level"] += np.float16(softer)
         save(path, copy | {"ratio": np.array(ratio)})
-    (out / "complete").touch()

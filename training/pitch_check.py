@@ -38,7 +38,8 @@ def compare(
         for index, window in enumerate(windows):
             past = pitch_past(index * block, 0, layout)
             heard = window[None, (layout.context - past) * grid.ANALYSIS_HOP :]
-            log_f0, confidence = (pitch.track if plain else pitch.track_window)(tracker, heard)
+            ahead = layout.lookahead * grid.ANALYSIS_HOP
+            log_f0, confidence = pitch.track(tracker, heard) if plain else pitch.track_window(tracker, heard, ahead)
             at = np.arange(2, block + 2)
             f, v = pitch.at_points(log_f0[0], confidence[0], past + at)
             g, w = pitch.at_points(whole[0][0], whole[1][0], index * block + at)

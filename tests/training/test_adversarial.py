@@ -140,6 +140,12 @@ def test_a_conversion_is_the_sources_words_at_the_voices_pitch(tmp_path: Path) -
         slope = np.diff(example["pulses"])
         starts = np.flatnonzero((example["pulses"][1:-1] > 3) & (slope[:-1] > 0) & (slope[1:] <= 0))
         assert grid.RATE / np.median(np.diff(starts)) == pytest.approx(hertz, rel=0.12)
+    # An actor's line is heard, and nobody speaks with his voice.
+    pool.acted = [entry("actor", 150)]
+    sampler.acted = 0.5
+    of_actor = [c for c in (sampler.conversion() for _ in range(60)) if c["wav"][0] == np.float32(150 / 32768)]
+    assert 15 <= len(of_actor) <= 45
+    assert {float(c["identity"][0]) for c in of_actor} == {100, 220}
     # Now and then the copy is what is heard; what should be said is the recording's all the same.
     heard = np.array([c["base"].mean() for c in candidates if c["wav"][0] == np.float32(100 / 32768)])
     # 10 dB are 1.15 nepers.

@@ -82,6 +82,14 @@ def test_trimmed_keeps_the_sound_and_a_tenth_of_a_second_around_it() -> None:
     assert len(talkies.trimmed(np.zeros(0, np.float32))) == 0
 
 
+def test_fewer_lines_are_out_of_all_games(tmp_path: Path) -> None:
+    for name in ("drascula-1", "drascula-2", "queen-1", "queen-2", "sky-1", "sky-2"):
+        (tmp_path / f"{name}.flac").touch()
+    assert [clip.name for clip in corpus.acted(tmp_path, 3)] == ["drascula-1", "queen-1", "sky-1"]
+    assert len(corpus.acted(tmp_path)) == len(corpus.acted(tmp_path, 9)) == 6
+    assert corpus.acted(tmp_path / "none") == []
+
+
 def test_written_lines_are_the_corpus_of_actors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second or more each; a second run keeps what there is."""
     data = tmp_path / "data"

@@ -126,7 +126,8 @@ def measure(
     heard, memory = source(session, samples, memory, before, layout)
     n = layout.block_points(len(samples) // grid.ANALYSIS_HOP)
     past = pitch_past(block_begin, before, layout)
-    log_f0, confidence = pitch.track_window(tracker, samples[None, (layout.context - past) * grid.ANALYSIS_HOP :])
+    given = samples[None, (layout.context - past) * grid.ANALYSIS_HOP :]
+    log_f0, confidence = pitch.track_window(tracker, given, layout.lookahead * grid.ANALYSIS_HOP)
     tracked = pitch.at_points(log_f0[0], confidence[0], past + np.arange(-2 * before, n + 2))
     return Measured(heard.content, heard.level, heard.bands, heard.changes, *tracked), memory
 

@@ -17,8 +17,10 @@ LOWEST, HIGHEST = 50.0, 900.0
 """Range searched, in Hz."""
 SILENCE = 1e-3
 """A frame whose peak is below this is unvoiced, whatever the network says."""
+_AHEAD = 2816
+"""Analysis samples that the tracker wants to see of the future (176 ms), …"""
 _MIRRORED = 1280
-"""Analysis samples by which a window is continued backwards."""
+"""… and by how many a window that has fewer is continued backwards at most."""
 _EDGE = 1000
 """Frames closer than so many samples to the window's end are judged more mildly, …"""
 _MILDER = 1.25
@@ -48,15 +50,19 @@ def track(session: Any, samples: Array) -> tuple[Array, Array]:
     return np.log(np.maximum(f0, 1.0)).astype(np.float32), confidence.astype(np.float32)
 
 
-def track_window(session: Any, samples: Array) -> tuple[Array, Array]:
+def track_window(session: Any, samples: Array, ahead: int = 0) -> tuple[Array, Array]:
     """As `track`, for windows that end in the middle of speech.
 
     The tracker wants to look 176 ms ahead, and calls a voice that breaks off unvoiced. So the window is
     continued by its mirror image, which has its pitch: at 40 ms from the end that takes the frames whose
     voicing is wrong from 9.8 to 2.0 % (docs/models.md).
+
+    Args:
+        ahead: analysis samples of the window behind the last moment that is asked for.
     """
     n = samples.shape[1]
-    mirrored = np.concatenate([samples, samples[:, -2 : -2 - min(_MIRRORED, n - 1) : -1]], axis=1)
+    more = min(_MIRRORED, max(0, _AHEAD - ahead), n - 1)
+    mirrored = np.concatenate([samples, samples[:, -2 : -2 - more : -1]], axis=1)
     log_f0, confidence = track(session, np.ascontiguousarray(mirrored))
     count = n // FRAME
     near = np.arange(count) * FRAME > n - _EDGE
