@@ -107,14 +107,16 @@ def conditions() -> str:
     clean = entry(summary, "streaming")["word_error"]
     rows = []
     for condition in dict.fromkeys(e["condition"] for e in summary):
-        floor, live = (entry(summary, system, condition=condition) for system in ("floor", "streaming"))
+        floor, live, world = (entry(summary, one, condition=condition) for one in ("floor", "streaming", "world"))
         more = live["word_error"] - clean
         verdict = "-" if condition == "clean" else f"{more:+.3f}{'' if more <= 0.1 else ' (misses +0.10)'}"
         rows.append(
             f"{_CONDITIONS.get(condition, condition)} | {floor['word_error']:.3f} | {live['word_error']:.3f} | "
-            f"{verdict} | {live['share_of_way']:.0%} | {live['dnsmos']:.2f} ({floor['dnsmos']:.2f})"
+            f"{verdict} | {world['word_error']:.3f} | {live['share_of_way']:.0%} | "
+            f"{live['dnsmos']:.2f} ({floor['dnsmos']:.2f})"
         )
-    return table("source | word error, unconverted | converted | against clean | of the way | DNSMOS (source)", *rows)
+    heading = "source | word error, unconverted | converted | against clean | by WORLD | of the way | DNSMOS (source)"
+    return table(heading, *rows)
 
 
 def profiles() -> str:

@@ -28,6 +28,7 @@ def test_one_pair_from_table_to_report(tmp_path) -> None:
         ("quiet", "floor"),
         ("quiet", "streaming"),
         ("quiet", "whole"),
+        ("quiet", "world"),
     }
     floor, ceiling = systems["clean", "floor"], systems["clean", "ceiling"]
     assert floor["word_error"] == 0
@@ -40,5 +41,5 @@ def test_one_pair_from_table_to_report(tmp_path) -> None:
     assert about["machine"]["cores"] >= 1
     assert (out / "evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (out / "evaluation.svg").read_text()
-    assert (out / "evaluation.html").read_text().count("<audio") == 7 + 4
+    assert (out / "evaluation.html").read_text().count("<audio") == 7 + 5
     assert "| streaming |" in (out / "evaluation.md").read_text()

@@ -26,7 +26,7 @@ class Plan:
     """What to evaluate.
 
     Attributes:
-        conditions: the first should be "clean": floor and ceiling are taken from it. Ceiling, WORLD and
+        conditions: the first should be "clean": floor and ceiling are taken from it. Ceiling and
             resynthesis are measured on it alone.
         systems: of `SYSTEMS`; "whole" is left out where the engine has none.
         seed: of the engine's draws and of the noise.
@@ -101,7 +101,7 @@ class Evaluation:
         heard_source = degrade(source, condition, self.plan.seed + zlib.crc32(pair.source.encode()) % 2**31)
         original, (voice, target) = self._original(pair.source), self._reference(pair.reference)
         for system in self.systems:
-            if not clean and system not in {"floor", "streaming", "whole"}:
+            if not clean and system in {"ceiling", "resynthesis"}:
                 continue
             labels = {
                 "condition": condition,
