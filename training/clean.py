@@ -58,6 +58,11 @@ class Denoiser:
         return np.pad(clean, (0, max(0, len(samples) - len(clean))))[: len(samples)]
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """−1 … 1 → 16 bits."""
+    return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
+
+
 def cleaned(clip: corpus.Clip, denoiser: Denoiser, folder: Path) -> np.ndarray:
     """A recording at 24 kHz without its noise, float32; remembered in `folder`."""
     path = folder / f"{clip.name}.npy"
@@ -66,6 +71,6 @@ def cleaned(clip: corpus.Clip, denoiser: Denoiser, folder: Path) -> np.ndarray:
         clean = denoiser(corpus.read(clip)[0], grid.RATE)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            np.save(file, np.clip(np.round(clean * 32767), -32768, 32767).astype(np.int16))
+            np.save(file, to_int16(clean))
         part.rename(path)
     return np.asarray(np.load(path) / np.float32(32767), np.float32)

@@ -30,6 +30,13 @@ class Clip:
     narrow: bool = False
     """Whether there is nothing above 5.5 kHz."""
 
+    @property
+    def kind(self) -> str:
+        """ "spoken" by a machine, "acted", or "recorded" as most speech is."""
+        if self.wide:
+            return "spoken"
+        return "acted" if self.narrow else "recorded"
+
 
 def heldout(corpus: Path) -> set[str]:
     """File names that no training may use."""

@@ -19,7 +19,7 @@ from seedvc_live.engines.nano.networks import open_session
 from seedvc_live.engines.nano.profiles import DEFAULT, PROFILES, Name, Profile
 from seedvc_live.engines.nano.speaker import embed
 from training import augment, corpus
-from training.clean import Denoiser, cleaned
+from training.clean import Denoiser, cleaned, to_int16
 
 PROFILE_NAMES: tuple[Name, ...] = ("balanced", "low-latency", "quality")
 PROFILE_SHARES = (0.5, 0.3, 0.2)
@@ -61,15 +61,10 @@ def perturbed_features(
     }
 
 
-def _whole(samples: np.ndarray) -> np.ndarray:
-    """−1 … 1 → int16."""
-    return np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
-
-
 def heard_features(tracker: Any, wide: np.ndarray, narrow: np.ndarray) -> dict[str, np.ndarray]:
     """Pitch (whole utterance) and samples of what is only converted."""
     log_f0, confidence = pitch.track(tracker, narrow[None])
-    return {"wav": _whole(wide), "pitch": log_f0[0], "confidence": confidence[0]}
+    return {"wav": to_int16(wide), "pitch": log_f0[0], "confidence": confidence[0]}
 
 
 def target_features(

@@ -122,8 +122,7 @@ def train(
         with loop.half():
             content, gain = student.stream(batch.mel, batch.positions, plan)
         off, heard = distance(content, batch.content)
-        # Nothing to learn for the mask here is a gradient of 0: all processes' must have the same parts.
-        masked = off_behind = 0 * gain.sum()
+        masked = off_behind = torch.zeros(())
         if batch.full.any():
             gain, power, speech = gain[batch.full], batch.power[batch.full], batch.speech[batch.full]
             masked = (gain - wanted_gain(power, speech)).abs().mean()

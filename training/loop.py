@@ -83,7 +83,13 @@ class Group:
             torch.distributed.barrier()
 
     def mean_gradients(self, model: nn.Module) -> None:
-        """Give each process the mean of all processes' gradients."""
+        """Give each process the mean of all processes' gradients; what had no part in a loss has a gradient of 0.
+
+        What has a part may differ between processes, and what is sent must not.
+        """
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         if self.size == 1:
             return
         gradients = [p.grad for p in model.parameters() if p.grad is not None]

@@ -80,7 +80,7 @@ def said(clip: corpus.Clip, clean: Callable[[corpus.Clip], np.ndarray], teacher:
     """
     heard = corpus.read(clip)[1]
     speech = heard
-    if _kind(clip) == "recorded":
+    if clip.kind == "recorded":
         speech = np.asarray(soxr.resample(clean(clip), grid.RATE, grid.ANALYSIS_RATE), np.float32)
     audio = np.stack([part[: min(len(heard), len(speech))] for part in (heard, speech)])
     if ratio != 1:
@@ -90,23 +90,16 @@ def said(clip: corpus.Clip, clean: Callable[[corpus.Clip], np.ndarray], teacher:
     return Said(audio.astype(np.float16), answers(teacher, audio[0]))
 
 
-def _kind(clip: corpus.Clip) -> str:
-    """One of the names in `config["kinds"]`."""
-    if clip.wide:
-        return "spoken"
-    return "acted" if clip.narrow else "recorded"
-
-
 def _copies(clip: corpus.Clip, config: dict[str, Any]) -> range:
     """Numbers of a clip's copies; machines speak in voices enough, and actors say enough."""
-    return range(1 + config["shifted"] if _kind(clip) == "recorded" else 1)
+    return range(1 + config["shifted"] if clip.kind == "recorded" else 1)
 
 
 def _ratio(clip: corpus.Clip, index: int, config: dict[str, Any]) -> float:
     """Of a copy's pitch and formants. An actor's are moved in every second line, since he says hundreds."""
     rng = np.random.default_rng([index, *clip.name.encode()])
     ratio = float(np.exp(rng.uniform(*np.log(config["perturb"]))))
-    moved = rng.random() < 0.5 if _kind(clip) == "acted" else index > 0
+    moved = rng.random() < 0.5 if clip.kind == "acted" else index > 0
     return ratio if moved else 1.0
 
 
@@ -143,7 +136,7 @@ class Streams:
         for clip in clips:
             for index in _copies(clip, config):
                 with np.load(folder / f"{clip.name}.{index}.npz") as file:
-                    self.pools.setdefault(_kind(clip), []).append(Said(file["audio"], file["content"]))
+                    self.pools.setdefault(clip.kind, []).append(Said(file["audio"], file["content"]))
         self.kinds = sorted(self.pools)
         shares = np.array([config["kinds"][kind] for kind in self.kinds])
         self.shares = shares / shares.sum()

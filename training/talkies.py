@@ -1,9 +1,9 @@
 """Actors' speech out of three adventure games that Debian carries: `python -m training.talkies`.
 
-For the content encoder alone: it learns to tell words, and no voice comes from here. The games' makers gave them away,
-to be copied and modified (the packages' `copyright` files): *Beneath a Steel Sky* (Revolution Software, 1994), *Flight
-of the Amazon Queen* (J. Passfield and S. Stamatiadis, 1995), *Drascula* (Alcachofa Soft, 1996). All is sampled at
-11,025 Hz, in 8 bits or as MP3. Formats are those that ScummVM reads.
+The content encoder learns to tell words from it, and the decoder to say them in other voices; no voice comes from here.
+The games' makers gave them away, to be copied and modified (the packages' `copyright` files): *Beneath a Steel Sky*
+(Revolution Software, 1994), *Flight of the Amazon Queen* (J. Passfield and S. Stamatiadis, 1995), *Drascula* (Alcachofa
+Soft, 1996). All is sampled at 11,025 Hz, in 8 bits or as MP3. Formats are those that ScummVM reads.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def fetch(package: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["apt-get", "-qq", "download", package], cwd=folder, check=True)
         archive = next(folder.glob(f"{package}_*.deb"))
-        subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
+        part = folder / f"{package}.part"
+        subprocess.run(["dpkg-deb", "-x", str(archive), str(part)], check=True)
+        part.rename(unpacked)
         archive.unlink()
     return data
 
@@ -128,7 +130,9 @@ def _written(job: tuple[str, str, bytes, Path]) -> float:
         samples = trimmed(GAMES[package][1](entry))
         if len(samples) < _LEAST * RATE:
             return 0.0
-        soundfile.write(path, samples * (0.5 / np.abs(samples).max()), RATE)
+        part = path.with_suffix(".part")
+        soundfile.write(part, samples * (0.5 / np.abs(samples).max()), RATE, format="FLAC")
+        part.rename(path)
     return soundfile.info(path).duration
 
 
