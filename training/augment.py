@@ -35,18 +35,8 @@ def _rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(samples**2)) + 1e-9)
 
 
-def noisy(samples: np.ndarray, rng: np.random.Generator, below: float) -> np.ndarray:
-    """A 16 kHz signal in noise so many dB below the speech, float32."""
-    return (samples + _noise(samples, rng) * 10 ** (-below / 20)).astype(np.float32)
-
-
 def _noisy(samples: np.ndarray, rng: np.random.Generator, louder: float = 0.0) -> np.ndarray:
-    """Noise 2 to 22 dB below the speech."""
-    return samples + _noise(samples, rng) * 10 ** ((louder - rng.uniform(2, 22)) / 20)
-
-
-def _noise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise as loud as the speech, its power falling by 0 to 6 dB an octave; a third of it swells and ebbs."""
+    """Noise 2 to 22 dB below the speech, its power falling by 0 to 6 dB an octave; a third of it swells and ebbs."""
     spectrum = np.fft.rfft(rng.normal(size=len(samples)))
     frequency = np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE), 60.0)
     noise = np.fft.irfft(spectrum * frequency ** -rng.uniform(0, 1), len(samples))
@@ -56,8 +46,7 @@ def _noise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         swell = np.interp(np.arange(len(samples)), times, rng.normal(size=len(times)) * rng.uniform(1, 6))
         noise *= 10 ** (swell / 20)
     # Speech is louder than its mean while it sounds.
-    scaled: np.ndarray = noise * (1.4 * _rms(samples) / _rms(noise))
-    return scaled
+    return samples + noise * (1.4 * _rms(samples) / _rms(noise) * 10 ** ((louder - rng.uniform(2, 22)) / 20))
 
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

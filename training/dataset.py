@@ -76,11 +76,6 @@ def step_pitch(data: Arrays) -> tuple[np.ndarray, np.ndarray]:
     return pitch.at_points(data["pitch"], data["confidence"], points)
 
 
-def _content(source: Arrays) -> np.ndarray:
-    """What is heard of a source, as wrong as a stranger's (`features`)."""
-    return source["heard" if "heard" in source else "content"].astype(np.float32)
-
-
 def _spoken(entry: Entry) -> np.ndarray:
     """Content of a clip's speech, (n, 384)."""
     level = entry.data["level"][1::2].astype(np.float32)
@@ -192,7 +187,7 @@ class Sampler:
 
     def _source_statistics(self, source: Arrays, begin: int) -> tuple[np.ndarray, float]:
         """Content mean and level of a stream that has heard a random part of the clip."""
-        content, level = _content(source), source["level"].astype(np.float32)
+        content, level = source["content"].astype(np.float32), source["level"].astype(np.float32)
         speech = reference.active(level[1::2], float(level.max()))
         if self.rng.random() < 0.35:
             heard = speech.copy()
@@ -274,7 +269,7 @@ class Sampler:
         index = np.arange(begin, begin + total)
         valid = index < length
         index = np.minimum(index, length - 1)
-        content = _content(source)[index] - mean
+        content = source["content"][index].astype(np.float32) - mean
         matched = reference.match(reference.keys(self.constants, content), voice["keys"], voice["shapes"])
         points = (2 * index[:, None] + np.arange(2)).reshape(-1)
         level = np.where(np.repeat(valid, 2), source["level"][points].astype(np.float32), -100)

@@ -4,16 +4,12 @@ Per clip `NAME.npz`: wav (24 kHz, int16; of recordings without their noise), con
 changes (points), pitch and confidence of the tracker's frames, shapes (steps, 80), spans of possible references with
 embeddings as live, and `identities`, those of wav. Perturbed copies `NAME.pert0.npz`, … hold content, level, bands and
 changes only. Actors' lines, whose voices are not to be learnt, have neither shapes nor spans.
-
-The encoder has heard these clips in its training, and hears them better than it will hear anybody else: the decoder
-would learn to trust it too much. So the content of copies, and `heard` beside a clip's own content, are of speech in
-more noise than what else is measured, by as much as makes them as wrong as those of speakers that it has not met.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import soxr
@@ -63,50 +59,6 @@ def perturbed_features(
         # A point of the copy is `ratio` points long.
         "changes": stretched(features["changes"] / np.float16(ratio), 1, points),
     }
-
-
-class Strange(NamedTuple):
-    """What makes a known speaker's content as wrong as a stranger's.
-
-    Attributes:
-        louder: dB by which the noise of a degraded copy is louder.
-        below: dB by which noise lies below whatever is heard.
-    """
-
-    louder: float
-    below: float
-
-
-def copy_features(
-    encoder: Any, clip: corpus.Clip, rng: np.random.Generator, perturb: tuple[float, float], degraded_share: float,
-    louder: float, soft_share: float, strange: Strange,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """A copy with pitch and formants moved; most are degraded, some softer, in the blocks of any profile.
-
-    Args:
-        louder, soft_share, …: as in `extract`.
-    """
-    ratio = float(np.exp(rng.uniform(*np.log(perturb))))
-    _, narrow = corpus.read(clip)
-    points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
-    measured = heard = narrow
-    if rng.random() < degraded_share:
-        number = int(rng.integers(1 << 32))
-        measured, heard = (
-            augment.degraded(narrow, np.random.default_rng(number), louder + more) for more in (0.0, strange.louder)
-        )
-    heard = augment.noisy(heard, rng, strange.below)
-    # A low level loses what is near the floors; that the level itself is low is no matter of the decoder's.
-    softer = rng.uniform(0, MOST_SOFT) if rng.random() < soft_share else 0.0
-    profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
-    copy, content = (
-        perturbed_features(
-            encoder, spectrum.without_rumble(samples * np.float32(10 ** (-softer / 20))), ratio, points, profile
-        )
-        for samples in (measured, heard)
-    )
-    copy["level"] += np.float16(softer)
-    return copy | {"content": content["content"], "ratio": np.array(ratio)}
 
 
 def heard_features(tracker: Any, wide: np.ndarray, narrow: np.ndarray) -> dict[str, np.ndarray]:
@@ -165,7 +117,6 @@ def extract(
     spoken_copies: int,
     wheels: Path,
     louder: float,
-    strange: dict[str, Strange],
     lines: list[corpus.Clip],
     part: tuple[int, int] = (0, 1),
 ) -> None:
@@ -179,7 +130,6 @@ def extract(
         perturb: lowest and highest factor of the copies' pitch and formants.
         degraded_share: of the copies, that are also degraded (`augment`).
         louder: dB by which their noise is louder than the encoder's own.
-        strange: of clips of each kind.
         soft_share: of the copies, that are heard up to `MOST_SOFT` softer; copies are heard in any profile's windows.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -205,8 +155,6 @@ def extract(
         wide, narrow = corpus.read(clip)
         narrow = spectrum.without_rumble(narrow)
         features = source_features(encoder, narrow)
-        heard = augment.noisy(narrow, rng, strange[clip.kind].below)
-        features["heard"] = source_features(encoder, heard)["content"]
         if clip.narrow:
             del features["gain"]
             save(path, features | heard_features(tracker, wide, narrow))
@@ -222,6 +170,15 @@ def extract(
         if path.exists():
             continue
         rng = np.random.default_rng([seed + 1 + index, *clip.name.encode()])
-        save(path, copy_features(
-            encoder, clip, rng, perturb, degraded_share, louder, soft_share, strange[clip.kind]
-        ))  # fmt: skip
+        ratio = float(np.exp(rng.uniform(*np.log(perturb))))
+        _, narrow = corpus.read(clip)
+        points = len(narrow) // grid.ANALYSIS_HOP // 2 * 2
+        if rng.random() < degraded_share:
+            narrow = augment.degraded(narrow, rng, louder)
+        # A low level loses what is near the floors; that the level itself is low is no matter of the decoder's.
+        softer = rng.uniform(0, MOST_SOFT) if rng.random() < soft_share else 0.0
+        narrow = spectrum.without_rumble(narrow * np.float32(10 ** (-softer / 20)))
+        profile = PROFILES[PROFILE_NAMES[rng.choice(3, p=PROFILE_SHARES)]]
+        copy = perturbed_features(encoder, narrow, ratio, points, profile)
+        copy["level"] += np.float16(softer)
+        save(path, copy | {"ratio": np.array(ratio)})

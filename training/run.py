@@ -107,13 +107,12 @@ def listen(config: dict[str, Any], corpus: Path, run: Path, out: Path, start: Pa
 def _features(config: dict[str, Any], corpus: Path, run: Path, weights: Path, part: tuple[int, int]) -> None:
     """One of the processes that extract features."""
     from training.corpus import acted
-    from training.features import Strange, extract
+    from training.features import extract
 
-    strange = {kind: Strange(**given) for kind, given in config["strange"].items()}
     low, high = config["perturb"]
     extract(
         corpus, weights, run / "features", config["seed"], (low, high), config["degraded"], config["soft"],
-        config["copies"], config["spoken_copies"], run / "wheels", config["louder"], strange,
+        config["copies"], config["spoken_copies"], run / "wheels", config["louder"],
         acted(run / "acted", config["lines"]), part,
     )  # fmt: skip
 

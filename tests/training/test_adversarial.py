@@ -150,11 +150,3 @@ def test_a_conversion_is_the_sources_words_at_the_voices_pitch(tmp_path: Path) -
     heard = np.array([c["base"].mean() for c in candidates if c["wav"][0] == np.float32(100 / 32768)])
     # 10 dB are 1.15 nepers.
     assert 0.1 < np.mean(heard < heard.max() - 0.8) < 0.8
-
-
-def test_what_is_heard_of_a_source_is_what_a_stranger_would_make_heard() -> None:
-    from training.dataset import _content
-
-    own, wrong = np.zeros((3, 384), np.float16), np.ones((3, 384), np.float16)
-    assert _content({"content": own}).max() == 0
-    assert _content({"content": own, "heard": wrong}).min() == 1

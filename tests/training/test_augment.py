@@ -44,12 +44,3 @@ def test_noise_can_be_louder() -> None:
     for seed in range(6):
         own, louder = (augment._noisy(clean, np.random.default_rng(seed), by) - clean for by in (0.0, 4.0))
         assert 20 * np.log10(louder.std() / own.std()) == pytest.approx(4.0)
-
-
-def test_noise_lies_so_far_below_the_speech_as_is_said() -> None:
-    clean = bursts()
-    for below in (6.0, 20.0):
-        noise = augment.noisy(clean, np.random.default_rng(1), below) - clean
-        # Speech is louder than its mean while it sounds, by 3 dB.
-        found = 20 * np.log10(1.4 * clean.std() / noise.std())
-        assert found == pytest.approx(below, abs=0.2)
