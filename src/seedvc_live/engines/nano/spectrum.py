@@ -212,18 +212,31 @@ def decimator() -> Array:
     return np.asarray(2 * response / response.sum(), np.float32)
 
 
+_STRETCH = 96
+"""Samples at 24 kHz that are resampled by one matrix product."""
+
+
+@lru_cache
+def _resampling() -> Array:
+    """Matrix (_STRETCH + 51, 2/3 of _STRETCH): a stretch, 25 samples before it and 26 after → what it is at 16 kHz."""
+    taps, outputs = decimator(), _STRETCH * 2 // 3
+    matrix = np.zeros((_STRETCH + 51, outputs), np.float32)
+    for j in range(outputs):
+        # At 48 kHz: input i stands at 2i, output j at 3j.
+        near = np.arange(-(-(3 * j - 48) // 2), (3 * j + 48) // 2 + 1)
+        matrix[25 + near, j] = taps[48 + 2 * near - 3 * j]
+    return matrix
+
+
 def to_analysis_rate(samples: Array) -> Array:
     """24 kHz → 16 kHz, zeros outside the window; (..., 3n) → (..., 2n). Linear phase: nothing moves in time.
 
     Sample j of the result stands at 48 kHz index 3j, where input sample i stands at 2i.
     """
-    taps = decimator()
-    padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(25, 26)])
     count = samples.shape[-1] // 3
-    result = np.empty((*samples.shape[:-1], 2 * count), np.float32)
-    # Even outputs (48 kHz index 6m = input 3m) meet the even taps, odd ones (6m+3) the odd taps.
-    for phase, (centre, chosen) in enumerate(((0, taps[0::2]), (1, taps[1::2]))):
-        first = 25 + centre - len(chosen) // 2 + phase
-        view = np.lib.stride_tricks.sliding_window_view(padded, len(chosen), axis=-1)
-        result[..., phase::2] = view[..., first : first + 3 * count : 3, :] @ chosen
-    return result
+    stretches = -(-3 * count // _STRETCH)
+    last = stretches * _STRETCH - samples.shape[-1] + 26
+    padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(25, last)])
+    views = np.lib.stride_tricks.sliding_window_view(padded, _STRETCH + 51, axis=-1)[..., ::_STRETCH, :]
+    result = np.ascontiguousarray(views) @ _resampling()
+    return np.asarray(result.reshape(*samples.shape[:-1], -1)[..., : 2 * count], np.float32)

@@ -65,7 +65,13 @@ def dispersion() -> npt.NDArray[np.complex64]:
 def minimum_phase(log_envelope: Array) -> npt.NDArray[np.complex64]:
     """Log magnitudes (natural) at band centres (..., BANDS) → complex responses (..., BINS)."""
     cepstrum = np.fft.irfft(log_envelope @ band_interpolation(), FFT, axis=-1)
-    return np.exp(np.fft.rfft(cepstrum * _fold(), FFT, axis=-1)).astype(np.complex64)
+    log_response = np.fft.rfft(cepstrum * _fold(), FFT, axis=-1)
+    # A complex exponential by its parts: numpy has those of real numbers in SIMD.
+    size = np.exp(log_response.real, dtype=np.float32)
+    response = np.empty(log_response.shape, np.complex64)
+    np.multiply(size, np.cos(log_response.imag, dtype=np.float32), out=response.real)
+    np.multiply(size, np.sin(log_response.imag, dtype=np.float32), out=response.imag)
+    return response
 
 
 def frame_spectra(excitation: Array) -> npt.NDArray[np.complex64]:
