@@ -71,6 +71,13 @@ def test_the_two_recognisers_agree_on_clean_speech(high) -> None:
     assert word_errors(*heard).rate < 0.35
 
 
+def test_a_model_of_english_alone_does_not_complain_of_other_languages(high, caplog: pytest.LogCaptureFixture) -> None:
+    recogniser = Recogniser("tiny.en", obtain("tiny.en"))
+    with caplog.at_level("WARNING"):
+        assert recogniser.transcribe(high, "es") == recogniser.transcribe(high, "en")
+    assert not caplog.records
+
+
 def test_dnsmos_is_what_its_package_says(low) -> None:
     expected = require("speechmos.dnsmos").run(low.samples, sr=16000)
     found = Dnsmos().score(low)

@@ -33,11 +33,11 @@ class Recogniser:
             raise ModelFileError(f"cannot load the recogniser in {folder}: {error}") from None
 
     def transcribe(self, clip: Pcm, language: str = "en") -> str:
-        """What is said in `clip`; "" where nothing is heard."""
+        """What is said in `clip`; "" where nothing is heard. A model of English alone hears English in any language."""
         samples = np.clip(resample(clip, RATE).samples, -1, 1)
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(samples),
-            language=language,
+            language=language if self._model.model.is_multilingual else "en",
             beam_size=5,
             # One temperature: the fallbacks draw at random.
             temperature=0.0,
