@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,9 +97,17 @@ group.meet()
 
 def test_processes_that_train_together_have_one_gradient(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", _TOGETHER]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    (tmp_path / "runs" / "nano").mkdir(parents=True)
+    # A path as a user may write it: relative.
     others = [
-        subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], cwd=root, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", _TOGETHER, str(rank), "runs/nano/meeting"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     said = [process.communicate(timeout=120)[0].split("] ") for process in others]
