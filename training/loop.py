@@ -68,7 +68,8 @@ class Group:
 
     def __init__(self, rank: int, size: int, meeting: Path | None = None) -> None:
         self.rank, self.size = rank, size
-        if size > 1 and meeting is not None:
+        if size > 1:
+            assert meeting is not None
             # An address holds no relative path.
             where = f"file://{meeting.resolve()}"
             torch.distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=size)

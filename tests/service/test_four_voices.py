@@ -55,7 +55,7 @@ async def test_each_output_is_most_similar_to_its_own_reference(tmp_path: Path) 
             ids[name] = (await response.json())["id"]
         await until(lambda: len(service.pool.ready) == 2, 120)
         in_time(service)
-        # What costs least: whose voice is heard can be told from late blocks too, if they are not too many.
+        # Long blocks cost little: whose voice is heard can be told from late blocks too, if they are not too many.
         settings = {"profile": "quality", "block": 0.4}
         callers = {name: await Caller(http, said).call(voice=ids[name], settings=settings) for name in voices}
         await asyncio.gather(*(caller.peer.hear(SECONDS, 120) for caller in callers.values()))
