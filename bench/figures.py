@@ -16,12 +16,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/models.md", "docs/evaluation.md")
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HELD_TO = {"noise10", "room", "telephone", "quiet"}
+"""Conditions that may cost 0.10 more words."""
 _CONDITIONS = {
     "clean": "clean",
     "noise10": "noise, 10 dB",
     "room": "small room",
     "telephone": "telephone band",
     "quiet": "30 dB down",
+    "clipped": "overdriven by 12 dB",
+    "whispered": "whispered",
 }
 
 
@@ -109,7 +113,8 @@ def conditions() -> str:
     for condition in dict.fromkeys(e["condition"] for e in summary):
         floor, live, world = (entry(summary, one, condition=condition) for one in ("floor", "streaming", "world"))
         more = live["word_error"] - clean
-        verdict = "-" if condition == "clean" else f"{more:+.3f}{'' if more <= 0.1 else ' (misses +0.10)'}"
+        missed = condition in _HELD_TO and more > 0.1
+        verdict = "-" if condition == "clean" else f"{more:+.3f}{' (misses +0.10)' if missed else ''}"
         rows.append(
             f"{_CONDITIONS.get(condition, condition)} | {floor['word_error']:.3f} | {live['word_error']:.3f} | "
             f"{verdict} | {world['word_error']:.3f} | {live['share_of_way']:.0%} | "

@@ -134,11 +134,12 @@ def export_decoder(decoder: nn.Module, path: Path) -> None:
     export(_Live(decoder), example, path, ["rows", "condition"], ["correction"], dynamic)
 
 
-def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
-    """The averaged weights of a run's last checkpoint: `decoder.onnx` and `constants.npz`.
+def export_run(run: Path, out: Path, checkpoint: Path | None = None, state: str = "last.pt") -> None:
+    """The averaged weights of a run: `decoder.onnx` and `constants.npz`.
 
     Args:
         checkpoint: also write the weights alone there (float16), from which another run can start.
+        state: which of the run's checkpoints.
     """
     from seedvc_live.engines.nano import engine
     from training.model import HISTORY
@@ -147,7 +148,7 @@ def export_run(run: Path, out: Path, checkpoint: Path | None = None) -> None:
     if engine.HISTORY != HISTORY:
         raise ValueError(f"the engine remembers {engine.HISTORY} steps, the decoder needs {HISTORY}")
     model = Model()
-    model.load_state_dict(torch.load(run / "last.pt", weights_only=True)["average"])
+    model.load_state_dict(torch.load(run / state, weights_only=True)["average"])
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     export_decoder(model.decoder, out / "decoder.onnx")

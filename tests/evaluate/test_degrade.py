@@ -94,6 +94,51 @@ def test_the_room_keeps_the_level_and_the_alignment() -> None:
     assert int(np.argmax(lags)) == 0
 
 
+def test_clipping_cuts_off_what_is_twelve_decibels_too_loud_and_keeps_the_level() -> None:
+    clip = Pcm((0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.float32), RATE)
+    cut = degrade(clip, "clipped").samples
+    # A sine cut off at a quarter of its height is all but a square: its crest factor was 3 dB.
+    crest = decibels(np.abs(cut).max() / cut.std())
+    assert 0 < crest < 0.5
+    assert cut.std() == pytest.approx(float(clip.samples.std()), rel=1e-3)
+
+
+def vowel(pitch: float) -> Pcm:
+    """A steady voice with a formant at 2 kHz."""
+    time = np.arange(2 * RATE) / RATE
+    heights = pitch * np.arange(1, int(RATE / 2 / pitch))
+    strength = 1 / (1 + ((heights - 2000) / 300) ** 2)
+    waves = np.sin(2 * np.pi * heights[:, None] * time + heights[:, None] ** 2) * strength[:, None]
+    return Pcm((0.05 * waves.sum(0)).astype(np.float32), RATE)
+
+
+def test_a_whisper_has_the_formants_and_no_voice() -> None:
+    clip = vowel(160.0)
+    out = degrade(clip, "whispered", 2).samples
+
+    def periodic(samples: np.ndarray) -> float:
+        one, later = samples[2000:-2000], samples[2100:-1900]
+        return float(np.corrcoef(one, later)[0, 1])
+
+    assert periodic(clip.samples) > 0.99
+    assert abs(periodic(out)) < 0.1
+
+    power = np.abs(np.fft.rfft(out)) ** 2
+    frequency = np.fft.rfftfreq(len(out), 1 / RATE)
+    middle = (frequency * power).sum() / power.sum()
+    assert middle == pytest.approx(2000, abs=250)
+    assert out.std() == pytest.approx(float(clip.samples.std()), rel=1e-3)
+    assert not np.array_equal(degrade(clip, "whispered", 3).samples, out)
+
+
+def test_a_whisper_speaks_and_pauses_when_the_source_does() -> None:
+    clip = speechlike()
+    out = degrade(clip, "whispered").samples
+    ours, theirs = ((x.reshape(-1, 320) ** 2).mean(1) for x in (out, clip.samples))
+    middle = slice(5, -5)
+    assert np.corrcoef(ours[middle], theirs[middle])[0, 1] > 0.85
+
+
 def test_an_unknown_condition_names_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="telephone"):
         degrade(speechlike(), "underwater")

@@ -26,7 +26,9 @@ _SYSTEMS = "floor,ceiling,streaming,whole,world,resynthesis"
 )
 @click.option("--audio", required=True, type=click.Path(path_type=Path), help="Folder with the recordings.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many pairs, from all kinds in turn.")
-@click.option("--conditions", default="clean", show_default=True, help="Of clean,noise10,room,telephone,quiet.")
+@click.option(
+    "--conditions", default="clean", show_default=True, help="Of clean,noise10,room,telephone,quiet,clipped,whispered."
+)
 @click.option("--systems", default=_SYSTEMS, show_default=True, help="What to measure.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the recognisers; no network is used.")
 @click.option("--language", default="en", show_default=True, help="Language of the speech.")

@@ -1,4 +1,5 @@
-"""Copies of a source as the field delivers them: noise, a small room, a telephone band, a low level."""
+"""Copies of a source as the field delivers them: noise, a small room, a telephone band, a low level, overdriven,
+whispered."""
 
 from __future__ import annotations
 
@@ -26,6 +27,12 @@ QUIET_GAIN = -30.0
 """dB."""
 BAND = (300.0, 3400.0)
 """Hz."""
+OVERDRIVE = 12.0
+"""dB by which the loudest moment is too loud for the microphone."""
+WHISPER_EDGE = 1000.0
+"""Hz below which a whisper has less than speech: 6 dB an octave."""
+_DETAIL = 0.0015
+"""Seconds of quefrency up to which a whisper's spectrum follows the speech's: formants, no harmonics."""
 
 
 def active_rms(samples: npt.NDArray[np.floating]) -> float:
@@ -87,10 +94,14 @@ def _noise(samples: Array, rate: int, seed: int) -> Array:
     return samples + noise * active_rms(samples) * 10 ** (-NOISE_SNR / 20)
 
 
+def _as_loud(out: Array, samples: Array) -> Array:
+    """As loud as before: the level is another condition's matter."""
+    return np.asarray(out * (np.sqrt(np.mean(samples**2)) / max(1e-12, float(np.sqrt(np.mean(out**2))))))
+
+
 def _room(samples: Array, rate: int, seed: int) -> Array:
     wet = _convolve(samples, room_response(rate))[: len(samples)]
-    # As loud as before: the level is another condition's matter.
-    return np.asarray(wet * (np.sqrt(np.mean(samples**2)) / max(1e-12, float(np.sqrt(np.mean(wet**2))))))
+    return _as_loud(wet, samples)
 
 
 def _telephone(samples: Array, rate: int, seed: int) -> Array:
@@ -105,12 +116,48 @@ def _quiet(samples: Array, rate: int, seed: int) -> Array:
     return samples * 10 ** (QUIET_GAIN / 20)
 
 
+def _clipped(samples: Array, rate: int, seed: int) -> Array:
+    limit = float(np.abs(samples).max()) * 10 ** (-OVERDRIVE / 20)
+    return _as_loud(np.clip(samples, -limit, limit), samples)
+
+
+def _whispered(samples: Array, rate: int, seed: int) -> Array:
+    """The voice replaced by noise: the speech's envelope on it, weak below `WHISPER_EDGE`, as loud as the speech.
+
+    What sets whispers apart is that they have no voice, and less of the low frequencies (T. Ito et al., "Analysis and
+    recognition of whispered speech", Speech Communication 2005); that formants move a little is left out.
+    """
+    hop = round(0.008 * rate)
+    size = 4 * hop
+    window = np.hanning(size + 1)[:-1]
+    padded = np.pad(samples, (size, 2 * size))
+    noise = np.random.default_rng(seed).normal(size=len(padded))
+    speech, breath = (
+        np.fft.rfft(np.lib.stride_tricks.sliding_window_view(signal, size)[::hop] * window)
+        for signal in (padded, noise)
+    )
+    # A floor, so that the logarithm of silence is finite.
+    magnitude = np.abs(speech)
+    cepstrum = np.fft.irfft(np.log(magnitude + 1e-6 * magnitude.max() + 1e-30))
+    quefrency = np.minimum(np.arange(size), size - np.arange(size)) / rate
+    envelope = np.exp(np.fft.rfft(cepstrum * (quefrency <= _DETAIL)).real)
+    frequency = np.fft.rfftfreq(size, 1 / rate)
+    tilt = frequency / np.sqrt(frequency**2 + WHISPER_EDGE**2)
+    pieces = np.fft.irfft(breath * envelope * tilt) * window
+    out = np.zeros(len(padded))
+    for start, piece in zip(range(0, len(padded), hop), pieces, strict=False):
+        out[start : start + size] += piece
+    return _as_loud(out[size : size + len(samples)], samples)
+
+
 CONDITIONS: dict[str, Callable[[Array, int, int], Array]] = {
     "clean": lambda samples, rate, seed: samples,
     "noise10": _noise,
     "room": _room,
     "telephone": _telephone,
     "quiet": _quiet,
+    "clipped": _clipped,
+    "whispered": _whispered,
 }
 """Name → function of (samples, rate in Hz, seed)."""
 
