@@ -1,8 +1,8 @@
 """What each doubling of the training time brings: `python -m training.doublings --run RUN --corpus CORPUS`.
 
-A run keeps its averaged weights at an eighth, a quarter, half and all of each stage's time. Conversions by each, of
-held-back training speakers, as `training.dev` makes them, are judged by CAM++, tiny.en and DistillMOS; DNSMOS and
-Resemblyzer, which judge in the end, are written beside that, and choose nothing.
+A run keeps its averaged weights at an eighth, a quarter, half and all of each stage's time. Conversions by each, and by
+the package's, of held-back training speakers, as `training.dev` makes them, are judged by CAM++, tiny.en and DistillMOS;
+DNSMOS and Resemblyzer, which judge in the end, are written beside that, and choose nothing.
 """
 
 from __future__ import annotations
@@ -95,21 +95,25 @@ def main() -> None:
     with options.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        weights = options.run / "marked"
         sources = [samples for samples in recordings for _ in PARTNERS[0]]
+        judge = Judge(WEIGHTS, recordings, transcribe, NanoSettings())
+        floor = [judge.alike(samples, voice) for samples, voice in zip(sources, order, strict=True)]
+        row("sources", 0, 0, {"campplus": float(np.mean(floor)), "words_wrong": 0.0}, sources)
+        weights = options.run / "marked"
+        weights.mkdir(exist_ok=True)
+        for name in _TAKEN_OVER:
+            shutil.copy(WEIGHTS / name, weights / name)
+
+        def convert(stage: str, minutes: float, step: int, judge: Judge) -> None:
+            made: list[np.ndarray] = []
+            result = judge.condition("clean", 1, lambda name, samples: made.append(samples))
+            row(stage, minutes, step, {"campplus": result["similarity"], "words_wrong": result["words_wrong"]}, made)
+
         for stage, path in kept(options.run):
-            weights.mkdir(exist_ok=True)
-            for name in _TAKEN_OVER:
-                shutil.copy(WEIGHTS / name, weights / name)
             export_run(path.parent, weights, state=path.name)
             state = torch.load(path, weights_only=True)
-            judge, made = Judge(weights, recordings, transcribe, NanoSettings()), []
-            if stage == "train" and path.name == MARKS[0]:
-                floor = [judge.alike(samples, voice) for samples, voice in zip(sources, order, strict=True)]
-                row("sources", 0, 0, {"campplus": float(np.mean(floor)), "words_wrong": 0.0}, sources)
-            result = judge.condition("clean", 1, lambda name, samples, made=made: made.append(samples))
-            judged = {"campplus": result["similarity"], "words_wrong": result["words_wrong"]}
-            row(stage, state["used"] / 60, state["step"], judged, made)
+            convert(stage, state["used"] / 60, state["step"], Judge(weights, recordings, transcribe, NanoSettings()))
+        convert("package", 0, 0, judge)
 
 
 if __name__ == "__main__":
