@@ -1,8 +1,8 @@
 """What each doubling of the training time brings: `python -m training.doublings --run RUN --corpus CORPUS`.
 
-A run keeps its averaged weights at an eighth, a quarter, half and all of each stage's time. Conversions by each, and by
-the package's, of held-back training speakers, as `training.dev` makes them, are judged by CAM++, tiny.en and DistillMOS;
-DNSMOS and Resemblyzer, which judge in the end, are written beside that, and choose nothing.
+A run keeps its averaged weights at an eighth, a quarter, half and all of each stage's time. By each, and by the
+package's, held-back training speakers are converted as `training.dev` does it, and judged by CAM++, tiny.en and
+DistillMOS; DNSMOS and Resemblyzer, which judge in the end, are written beside that, and choose nothing.
 """
 
 from __future__ import annotations
