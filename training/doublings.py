@@ -24,6 +24,7 @@ from seedvc_live.engines.nano.engine import NanoSettings
 from seedvc_live.engines.nano.networks import WEIGHTS
 from training import corpus
 from training.dev import PARTNERS, REFERENCE, Judge
+from training.naturalness import LENGTH, load_distillmos
 from training.train import split
 
 MARKS = ("at_0.125.pt", "at_0.25.pt", "at_0.5.pt", "last.pt")
@@ -40,13 +41,21 @@ def kept(run: Path) -> list[tuple[str, Path]]:
     return [(stage, folder / name) for stage, folder in stages for name in MARKS if (folder / name).exists()]
 
 
+def ends(samples: np.ndarray) -> np.ndarray:
+    """The first and the last of a clip's samples, (n,) → (2, LENGTH), as DistillMOS hears no other length.
+
+    A shorter clip is repeated.
+    """
+    repeated = np.tile(samples, -(-LENGTH // len(samples)))
+    return np.stack([repeated[:LENGTH], repeated[-LENGTH:]])
+
+
 class Listeners:
     """DistillMOS, DNSMOS and Resemblyzer on conversions; `references`: of the voices, each (n,) at 24 kHz."""
 
     def __init__(self, wheels: Path, references: list[np.ndarray]) -> None:
         from seedvc_live.evaluate.quality import Dnsmos
         from seedvc_live.evaluate.similarity import Resemblyzer
-        from training.naturalness import load_distillmos
 
         self.distillmos, self.dnsmos, self.resemblyzer = load_distillmos(wheels), Dnsmos(), Resemblyzer()
         self.references = [self.resemblyzer.embed(Pcm(samples, grid.RATE)) for samples in references]
@@ -58,7 +67,7 @@ class Listeners:
         narrow = np.asarray(soxr.resample(samples, grid.RATE, grid.ANALYSIS_RATE), np.float32)
         quality = self.dnsmos.score(clip)
         return {
-            "distillmos": float(self.distillmos(torch.from_numpy(narrow)[None])),
+            "distillmos": float(self.distillmos(torch.from_numpy(ends(narrow))).mean()),
             "dnsmos": quality.overall, "dnsmos_signal": quality.signal,
             "resemblyzer": float(self.resemblyzer.embed(clip) @ self.references[voice]),
         }  # fmt: skip

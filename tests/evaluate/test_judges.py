@@ -116,3 +116,17 @@ def test_world_moves_mean_pitch_and_voice_to_the_target_and_keeps_length_and_lev
     assert correlation(tracker.track(low), tracker.track(out)) > 0.9
     voice = encoder.embed(high)
     assert cosine(encoder.embed(out), voice) > cosine(encoder.embed(low), voice)
+
+
+def test_world_lets_a_whisper_whisper(low, high) -> None:
+    tracker = PitchTracker()
+    breath = Pcm((0.1 * np.random.default_rng(0).normal(size=low.rate // 4)).astype(np.float32), low.rate)
+    assert not tracker.track(breath).voiced.any()
+    out = world.convert(breath, high, tracker)
+    assert len(out) == len(breath)
+    assert not tracker.track(out).voiced.any()
+    assert float(out.samples.std()) == pytest.approx(0.1, rel=0.1)
+    whisper = degrade(low, "whispered")
+    assert tracker.track(low).voiced.mean() > 0.3
+    assert tracker.track(whisper).voiced.mean() < 0.05
+    assert tracker.track(world.convert(whisper, high, tracker)).voiced.mean() < 0.05

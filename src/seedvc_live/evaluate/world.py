@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from seedvc_live.audio.pcm import Pcm
 from seedvc_live.audio.resample import resample
-from seedvc_live.errors import VoiceError
 from seedvc_live.evaluate.extras import require
 from seedvc_live.evaluate.pitch import HOP, PitchTracker
 
 RATE = 16000
 _HOP = RATE // 200
 _FLOOR = 1e-16
+_WHISPERED = 0.1
+"""A whisper has fewer voiced frames, for one that is loud."""
 
 Array = npt.NDArray[np.float64]
 
@@ -38,13 +39,19 @@ class Analysis:
     envelope: Array
     aperiodicity: Array
 
-    def mean_log_f0(self) -> float:
-        """Mean natural log of F0 over voiced frames."""
-        return float(np.log(self.f0[self.f0 > 0]).mean())
+    def mean_log_f0(self) -> float | None:
+        """Mean natural log of F0 over voiced frames; None where there are none."""
+        return float(np.log(self.f0[self.f0 > 0]).mean()) if (self.f0 > 0).any() else None
 
     def mean_log_envelope(self) -> Array:
-        """Mean log power spectrum of voiced frames, its own mean removed (level is no part of a voice)."""
-        mean = np.log(np.maximum(self.envelope[self.f0 > 0], _FLOOR)).mean(0)
+        """Mean log power spectrum of voiced frames, its own mean removed (level is no part of a voice).
+
+        Of a whisper, in which a frame or two may seem voiced: of all frames within 30 dB of the loudest.
+        """
+        power, voiced = self.envelope.mean(1), self.f0 > 0
+        loud = power >= 1e-3 * power.max()
+        chosen = voiced if voiced.sum() > _WHISPERED * loud.sum() else loud
+        mean = np.log(np.maximum(self.envelope[chosen], _FLOOR)).mean(0)
         return np.asarray(mean - mean.mean())
 
 
@@ -55,20 +62,19 @@ def analyse(clip: Pcm, tracker: PitchTracker) -> Analysis:
     test pairs, Harvest calls nine frames of ten voiced there.
 
     Raises:
-        VoiceError: nothing in the clip is voiced.
         MissingPackageError: pyworld is not installed.
     """
     world = require("pyworld")
     pcm = resample(clip, RATE)
     samples = pcm.samples.astype(np.float64)
     contour = tracker.track(pcm)
-    if not contour.voiced.any():
-        raise VoiceError("nothing in the clip is voiced")
     times = np.arange(len(samples) // _HOP + 1) * (_HOP / RATE)
     position = times * (RATE / HOP)
     voiced = contour.voiced[np.minimum(np.rint(position).astype(int), len(contour.voiced) - 1)]
     frames = np.flatnonzero(contour.voiced)
-    f0 = np.where(voiced, np.exp(np.interp(position, frames, np.log(contour.f0[frames]))), 0.0)
+    f0 = np.zeros(len(times))
+    if len(frames):
+        f0 = np.where(voiced, np.exp(np.interp(position, frames, np.log(contour.f0[frames]))), 0.0)
     envelope = world.cheaptrick(samples, f0, times, RATE)
     return Analysis(f0, envelope, world.d4c(samples, f0, times, RATE))
 
@@ -76,12 +82,13 @@ def analyse(clip: Pcm, tracker: PitchTracker) -> Analysis:
 def convert(source: Pcm, reference: Pcm, tracker: PitchTracker) -> Pcm:
     """Source with the reference's mean pitch and mean envelope, at 16 kHz, as long and as loud as the source.
 
-    Raises:
-        VoiceError: nothing in one of the clips is voiced.
+    A whisper stays one.
     """
     world = require("pyworld")
     mine, target = analyse(source, tracker), analyse(reference, tracker)
-    moved = np.where(mine.f0 > 0, mine.f0 * np.exp(target.mean_log_f0() - mine.mean_log_f0()), 0.0)
+    own, wanted = mine.mean_log_f0(), target.mean_log_f0()
+    interval = wanted - own if own is not None and wanted is not None else 0.0
+    moved = np.where(mine.f0 > 0, mine.f0 * np.exp(interval), 0.0)
     # An octave error of the tracker must not be moved out of the synthesiser's range.
     moved = np.where(moved > 0, np.clip(moved, 40.0, 800.0), 0.0)
     envelope = mine.envelope * np.exp(target.mean_log_envelope() - mine.mean_log_envelope())
