@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -32,6 +33,16 @@ REFERENCE = 5 * grid.RATE
 """Samples at 24 kHz of a reference."""
 PARTNERS = ((1, 3), (2, 4), (5, 6))
 """So many speakers on are the voices that a source is converted to, in each draw of the noise (and in turn)."""
+
+
+def held_back(folder: Path, config: dict[str, Any], seconds: float = 10.0) -> list[np.ndarray]:
+    """Recordings of speakers that training never hears, their first `seconds`, each (n,) at 24 kHz.
+
+    A clip must hold a reference and a second of other speech.
+    """
+    clips = split(folder, config["dev_speakers"], config["seed"])[1]
+    recordings = [corpus.read(clip)[0] for clip in clips]
+    return [r[: round(seconds * grid.RATE)] for r in recordings if len(r) > REFERENCE + grid.RATE]
 
 
 def convert(engine: NanoEngine, voice: Voice, samples: np.ndarray, settings: NanoSettings) -> np.ndarray:
@@ -127,10 +138,7 @@ def main() -> None:
     parser.add_argument("--profile", choices=PROFILES, default=DEFAULT)
     parser.add_argument("--audio", type=Path, help="folder to write the conversions to")
     options = parser.parse_args()
-    config = yaml.safe_load(options.config.read_text())
-    recordings = [corpus.read(clip)[0] for clip in split(options.corpus, config["dev_speakers"], config["seed"])[1]]
-    # A clip must hold a reference and a second of other speech.
-    recordings = [r[: round(options.seconds * grid.RATE)] for r in recordings if len(r) > REFERENCE + grid.RATE]
+    recordings = held_back(options.corpus, yaml.safe_load(options.config.read_text()), options.seconds)
     settings = NanoSettings(profile=options.profile)
     judge = Judge(options.weights, recordings, Recogniser("tiny.en", obtain("tiny.en")).transcribe, settings)
 

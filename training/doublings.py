@@ -11,24 +11,21 @@ import argparse
 import csv
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import soxr
 import torch
 import yaml
 
 from seedvc_live.audio.pcm import Pcm
+from seedvc_live.audio.resample import resample
 from seedvc_live.engines.nano import grid
 from seedvc_live.engines.nano.engine import NanoSettings
 from seedvc_live.engines.nano.networks import WEIGHTS
-from training import corpus
-from training.dev import PARTNERS, REFERENCE, Judge
+from seedvc_live.evaluate.similarity import cosine
+from training.dev import PARTNERS, REFERENCE, Judge, held_back
 from training.naturalness import LENGTH, load_distillmos
-from training.train import split
+from training.train import MARKS, mark_name
 
-MARKS = ("at_0.125.pt", "at_0.25.pt", "at_0.5.pt", "last.pt")
-"""Checkpoints of a stage."""
 COLUMNS = (
     "stage", "minutes", "step", "campplus", "words_wrong", "distillmos", "dnsmos", "dnsmos_signal", "resemblyzer",
 )  # fmt: skip
@@ -38,7 +35,8 @@ _TAKEN_OVER = ("content.onnx", "pitch.onnx", "speaker.onnx")
 def kept(run: Path) -> list[tuple[str, Path]]:
     """Stages and checkpoints that a run has, in order of time."""
     stages = (("train", run), ("sharpen", run / "sharpen"))
-    return [(stage, folder / name) for stage, folder in stages for name in MARKS if (folder / name).exists()]
+    names = [*map(mark_name, MARKS), "last.pt"]
+    return [(stage, folder / name) for stage, folder in stages for name in names if (folder / name).exists()]
 
 
 def ends(samples: np.ndarray) -> np.ndarray:
@@ -64,12 +62,12 @@ class Listeners:
     def scores(self, samples: np.ndarray, voice: int) -> dict[str, float]:
         """Of a conversion, (n,) at 24 kHz, into that voice."""
         clip = Pcm(samples, grid.RATE)
-        narrow = np.asarray(soxr.resample(samples, grid.RATE, grid.ANALYSIS_RATE), np.float32)
+        narrow = resample(clip, grid.ANALYSIS_RATE).samples
         quality = self.dnsmos.score(clip)
         return {
             "distillmos": float(self.distillmos(torch.from_numpy(ends(narrow))).mean()),
             "dnsmos": quality.overall, "dnsmos_signal": quality.signal,
-            "resemblyzer": float(self.resemblyzer.embed(clip) @ self.references[voice]),
+            "resemblyzer": cosine(self.resemblyzer.embed(clip), self.references[voice]),
         }  # fmt: skip
 
 
@@ -84,9 +82,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path(__file__).parent / "runs" / "nano")
     parser.add_argument("--out", type=Path, default=Path("nano_doublings.csv"))
     options = parser.parse_args()
-    config: dict[str, Any] = yaml.safe_load(options.config.read_text())
-    recordings = [corpus.read(clip)[0] for clip in split(options.corpus, config["dev_speakers"], config["seed"])[1]]
-    recordings = [r[: 10 * grid.RATE] for r in recordings if len(r) > REFERENCE + grid.RATE]
+    recordings = held_back(options.corpus, yaml.safe_load(options.config.read_text()))
     transcribe = Recogniser("tiny.en", obtain("tiny.en")).transcribe
     listeners = Listeners(options.run / "wheels", [samples[:REFERENCE] for samples in recordings])
     # `Judge.condition` gives the conversions in this order.

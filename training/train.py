@@ -51,6 +51,8 @@ def render(model: nn.Module, synthesiser: Synthesiser, batch: dict[str, Tensor])
     return samples
 
 
+MARKS = (0.125, 0.25, 0.5)
+"""Shares of a stage's time at which a checkpoint is kept, for a curve of quality over training time."""
 FIGURES = ("dev", "spectral", "identity", "voice", "words", "naturalness", "adversarial", "verdict")
 """Columns of `curve.csv`: the spectral loss of held-back speakers, then the losses."""
 
@@ -132,6 +134,11 @@ def split(corpus_folder: Path, dev_speakers: int, seed: int) -> tuple[list[corpu
     dev = [real[i] for i in sorted(chosen)]
     train = [clip for clip in real if clip not in dev] + corpus.parallel(corpus_folder)
     return train, dev
+
+
+def mark_name(share: float) -> str:
+    """File of the checkpoint that is kept at this share of the time."""
+    return f"at_{share:g}.pt"
 
 
 def constants_of(folder: Path, pool: Pool, seed: int) -> Arrays:
@@ -234,8 +241,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
 
     checkpoint = time.monotonic()
     budget = 60.0 * config["minutes"]
-    # For a curve of quality over training time.
-    marks = [share for share in (0.125, 0.25, 0.5) if used < share * budget]
+    marks = [share for share in MARKS if used < share * budget]
     while used < budget:
         begin = time.monotonic()
         loop.set_rate(optimiser, config["learning_rate"], step, used / budget)
@@ -266,7 +272,7 @@ def train(config: dict[str, Any], corpus_folder: Path, run: Path, start: Path | 
         loop.follow(average, model, step, config["average"])
         used += time.monotonic() - begin
         if marks and used >= marks[0] * budget:
-            save(f"at_{marks.pop(0):g}.pt")
+            save(mark_name(marks.pop(0)))
         if time.monotonic() - checkpoint > config["checkpoint_seconds"]:
             save()
             pool.refresh()

@@ -9,25 +9,10 @@ from seedvc_live.audio.pcm import Pcm, Samples
 from seedvc_live.engines.base import Voice
 from seedvc_live.engines.nano import excitation, grid
 from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
+from seedvc_live.evaluate.degrade import degrade
 from tests.engines.nano.streams import median_pitch, run
 
 RATE = grid.RATE
-
-
-def whispered(speech: Samples, seed: int = 3) -> Samples:
-    """Speech with its voice taken away: its smoothed spectrum on white noise, frame by frame."""
-    size, hop = 1024, 256
-    window = np.hanning(size)
-    count = (len(speech) - size) // hop
-    noise = excitation.noise(seed, 0, len(speech))
-    out = np.zeros(len(speech))
-    for k in range(count):
-        cut = slice(k * hop, k * hop + size)
-        magnitude = np.abs(np.fft.rfft(speech[cut] * window))
-        smooth = np.convolve(magnitude, np.hanning(25) / np.hanning(25).sum(), "same")
-        spectrum = np.fft.rfft(noise[cut] * window)
-        out[cut] += np.fft.irfft(spectrum / (np.abs(spectrum) + 1e-9) * smooth) * window
-    return np.asarray(out * (speech.std() / out.std()), np.float32)
 
 
 def loudness(samples: Samples) -> np.ndarray:
@@ -37,7 +22,7 @@ def loudness(samples: Samples) -> np.ndarray:
 
 
 def test_whispering_stays_unvoiced_and_is_heard(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
-    source = np.tile(whispered(low.samples), 3)
+    source = np.tile(degrade(low, "whispered").samples, 3)
     assert median_pitch(engine, low.samples)[1] > 0.25
     assert median_pitch(engine, source)[1] < 0.05
     out, _ = run(engine, voice, source)

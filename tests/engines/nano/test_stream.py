@@ -12,6 +12,7 @@ from seedvc_live.engines.nano import excitation, frames, grid, reference, synthe
 from seedvc_live.engines.nano.engine import NanoEngine, NanoSettings
 from seedvc_live.engines.nano.profiles import PROFILES, Name
 from seedvc_live.errors import EngineError, VoiceError
+from seedvc_live.evaluate.degrade import degrade
 from tests.engines.nano.streams import median_pitch, run, white_noise, windows, with_state
 
 RATE = grid.RATE
@@ -163,17 +164,7 @@ def test_noise_does_not_get_a_pitch(engine: NanoEngine, voice: Voice) -> None:
 
 def test_a_whisper_stays_a_whisper(engine: NanoEngine, voice: Voice, low: Pcm) -> None:
     """The spectrum of speech without its pitch: it comes through, as loud, and unvoiced."""
-    samples = low.samples[: 4 * RATE]
-    rng = np.random.default_rng(0)
-    size = 480
-    window = np.hanning(size + 1)[:-1].astype(np.float32)
-    whispered = np.zeros(len(samples) + size, np.float32)
-    for start in range(0, len(samples) - size, size // 2):
-        envelope = np.abs(np.fft.rfft(samples[start : start + size] * window))
-        envelope = np.convolve(envelope, np.ones(9) / 9, mode="same")
-        noise = np.fft.rfft(rng.normal(size=size)) / size**0.5
-        whispered[start : start + size] += (np.fft.irfft(noise * envelope) * window).astype(np.float32)
-    whispered = whispered[: len(samples)] * np.float32(4)
+    whispered = degrade(Pcm(low.samples[: 4 * RATE], RATE), "whispered").samples
     out, _ = run(engine, voice, whispered)
     assert np.std(out[RATE:]) == pytest.approx(np.std(whispered[RATE:]), rel=0.5)
     assert median_pitch(engine, out)[1] < 0.1
