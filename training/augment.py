@@ -1,6 +1,7 @@
-"""Degraded copies of training sources: noise, a room, a narrow band, clipping.
+"""Copies of training sources: degraded (noise, a room, a narrow band, clipping), whispered, by another throat.
 
-None of them is one of the evaluation's conditions: noises have any colour, rooms are decaying noise, not images.
+None of them is one of the evaluation's conditions: noises have any colour, rooms are decaying noise, not images,
+whispers are smoothed in another way.
 """
 
 from __future__ import annotations
@@ -29,6 +30,45 @@ def degraded(samples: np.ndarray, rng: np.random.Generator, louder: float = 0.0)
     if kind >= 0.5 or rng.random() < 0.5:
         out = _noisy(out, rng, louder)
     return out.astype(np.float32)
+
+
+def whispered(signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Signals (k, n) at 16 kHz whispered: one noise under each one's spectrum, smoothed over a harmonic or two, with
+    less of the low frequencies; each as loud as it was."""
+    hop = int(rng.integers(64, 161))
+    size = 4 * hop
+    # A squared sine overlaps to 3/2.
+    window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    padded = np.pad(signals.astype(np.float64), ((0, 0), (size, 2 * size)))
+    breath = rng.normal(size=padded.shape[1])
+    pieces = np.lib.stride_tricks.sliding_window_view(np.vstack([padded, breath]), size, axis=1)[:, ::hop] * window
+    spectra = np.fft.rfft(pieces)
+    power, breath = np.abs(spectra[:-1]) ** 2, spectra[-1]
+    # Wide enough that a voice's harmonics merge.
+    width = 2 * round(rng.uniform(100, 250) * size / RATE / 2) + 1
+    sums = np.cumsum(np.pad(power, ((0, 0), (0, 0), (width // 2 + 1, width // 2)), mode="reflect"), -1)
+    envelope = np.sqrt(np.maximum(sums[..., width:] - sums[..., :-width], 0) / width)
+    frequency = np.fft.rfftfreq(size, 1 / RATE)
+    tilt = (frequency / np.hypot(frequency, rng.uniform(300, 2000))) ** rng.uniform(0.5, 1.5)
+    pieces = np.fft.irfft(breath * envelope * tilt, size) * window
+    out = np.zeros(padded.shape)
+    for index in range(pieces.shape[1]):
+        out[:, index * hop : index * hop + size] += pieces[:, index]
+    out = out[:, size : size + signals.shape[1]]
+    return np.stack([one * (_rms(was) / _rms(one)) for one, was in zip(out, signals, strict=True)]).astype(np.float32)
+
+
+def stretched(power: np.ndarray, ratio: float) -> np.ndarray:
+    """Power spectra (..., bins) with the frequency axis stretched: formants and harmonics times `ratio`.
+
+    Vocal tract length perturbation (N. Jaitly, G. Hinton, 2013), linear. What lies above the spectra is as
+    their last bin.
+    """
+    last = power.shape[-1] - 1
+    where = np.minimum(np.arange(last + 1) / ratio, last)
+    low = np.minimum(where.astype(int), last - 1)
+    part = (where - low).astype(power.dtype)
+    return np.asarray(power[..., low] * (1 - part) + power[..., low + 1] * part)
 
 
 def _rms(samples: np.ndarray) -> float:

@@ -44,3 +44,51 @@ def test_noise_can_be_louder() -> None:
     for seed in range(6):
         own, louder = (augment._noisy(clean, np.random.default_rng(seed), by) - clean for by in (0.0, 4.0))
         assert 20 * np.log10(louder.std() / own.std()) == pytest.approx(4.0)
+
+
+def vowel() -> np.ndarray:
+    """A second at 150 Hz with formants at 600 and 1800 Hz, between half seconds of silence."""
+    time = np.arange(16000) / 16000
+    tone = np.zeros(16000)
+    for harmonic in range(1, 40):
+        frequency = 150.0 * harmonic
+        strength = sum(1 / (1 + ((frequency - formant) / 150) ** 2) for formant in (600, 1800))
+        tone += strength * np.sin(2 * np.pi * frequency * time + harmonic**2)
+    return np.pad(0.1 * tone, 8000).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_whisper_keeps_formants_and_pauses_but_no_voice(seed: int) -> None:
+    clean = vowel()
+    both = augment.whispered(np.stack([clean, 0.5 * clean]), np.random.default_rng(seed))
+    assert both.shape == (2, len(clean))
+    assert both.dtype == np.float32
+    # One noise for both: what differs between them is what differs between the signals.
+    np.testing.assert_allclose(both[0], 2 * both[1], rtol=1e-3, atol=1e-5)
+    whisper = both[0]
+    assert whisper.std() == pytest.approx(clean.std(), rel=0.01)
+    assert np.abs(whisper[:6000]).max() < 1e-3
+    middle = whisper[8000:24000]
+    power = np.abs(np.fft.rfft(middle)) ** 2
+    assert power[1700:1900].mean() > 3 * power[1150:1250].mean()
+    # At one period's distance a voice is like itself; noise with two formants is little so.
+    period = [np.corrcoef(one[:-107], one[107:])[0, 1] for one in (clean[8000:24000], middle)]
+    assert period[0] > 0.9
+    assert period[1] < 0.4
+
+
+def test_silence_cannot_be_whispered_but_stays() -> None:
+    assert not augment.whispered(np.zeros((2, 8000), np.float32), np.random.default_rng(0)).any()
+
+
+@pytest.mark.parametrize("ratio", [0.87, 1.0, 1.15])
+def test_a_stretched_spectrum_has_its_peak_elsewhere(ratio: float) -> None:
+    bins = np.arange(201)
+    power = np.exp(-(((bins - 80) / 6) ** 2)).astype(np.float32)
+    out = augment.stretched(np.stack([power, 3 * power]), ratio)
+    assert out.shape == (2, 201)
+    assert out.dtype == np.float32
+    assert abs(int(out[0].argmax()) - 80 * ratio) <= 1
+    np.testing.assert_allclose(out[1], 3 * out[0], rtol=1e-5, atol=1e-30)
+    if ratio == 1.0:
+        np.testing.assert_array_equal(out[0], power)
