@@ -1,4 +1,4 @@
-"""Copies of training sources: degraded (noise, a room, a narrow band, clipping), whispered, by another throat.
+"""Copies of training sources: degraded (noise, a room, a narrow band, clipping), and whispered.
 
 None of them is one of the evaluation's conditions: noises have any colour, rooms are decaying noise, not images,
 whispers are smoothed in another way.
@@ -56,19 +56,6 @@ def whispered(signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         out[:, index * hop : index * hop + size] += pieces[:, index]
     out = out[:, size : size + signals.shape[1]]
     return np.stack([one * (_rms(was) / _rms(one)) for one, was in zip(out, signals, strict=True)]).astype(np.float32)
-
-
-def stretched(power: np.ndarray, ratio: float) -> np.ndarray:
-    """Power spectra (..., bins) with the frequency axis stretched: formants and harmonics times `ratio`.
-
-    Vocal tract length perturbation (N. Jaitly, G. Hinton, 2013), linear. What lies above the spectra is as
-    their last bin.
-    """
-    last = power.shape[-1] - 1
-    where = np.minimum(np.arange(last + 1) / ratio, last)
-    low = np.minimum(where.astype(int), last - 1)
-    part = (where - low).astype(power.dtype)
-    return np.asarray(power[..., low] * (1 - part) + power[..., low + 1] * part)
 
 
 def _rms(samples: np.ndarray) -> float:

@@ -28,9 +28,6 @@ _FROM, _HOP = 30, 8
 What Whisper answers depends on where in its window a sound is, by a quarter of its variance from one place to the next:
 the mean of two is nearer to what is the same for all."""
 
-_STRETCH = (0.87, 1.15)
-"""Factors of a stream's frequencies."""
-
 
 class Batch(NamedTuple):
     """Streams: normalised log-mel of degraded speech (batch, 80, 2 × steps + 7), its positions (batch, steps, 384); the
@@ -180,9 +177,6 @@ class Streams:
         first = 2 * (encoder.BEFORE // 2 + 1) + 2 - encoder.BEFORE
         count = encoder.BEFORE + 2 * steps - 1 + encoder.AFTER
         power = spectrum.power_frames(np.stack([row[0] for row in rows]), hop, spectrum.FFT, spectrum.FFT, first, count)
-        for one in power:
-            if self.rng.random() < self.config["stretched"]:
-                one[:] = augment.stretched(one, float(np.exp(self.rng.uniform(*np.log(_STRETCH)))))
         mel = spectrum.log_mel(power[:, 0])
         mel = np.stack([spectrum.normalised(one, encoder.peaks(one)[:, None]).T for one in mel])
         for one in mel:

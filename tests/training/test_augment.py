@@ -79,16 +79,3 @@ def test_a_whisper_keeps_formants_and_pauses_but_no_voice(seed: int) -> None:
 
 def test_silence_cannot_be_whispered_but_stays() -> None:
     assert not augment.whispered(np.zeros((2, 8000), np.float32), np.random.default_rng(0)).any()
-
-
-@pytest.mark.parametrize("ratio", [0.87, 1.0, 1.15])
-def test_a_stretched_spectrum_has_its_peak_elsewhere(ratio: float) -> None:
-    bins = np.arange(201)
-    power = np.exp(-(((bins - 80) / 6) ** 2)).astype(np.float32)
-    out = augment.stretched(np.stack([power, 3 * power]), ratio)
-    assert out.shape == (2, 201)
-    assert out.dtype == np.float32
-    assert abs(int(out[0].argmax()) - 80 * ratio) <= 1
-    np.testing.assert_allclose(out[1], 3 * out[0], rtol=1e-5, atol=1e-30)
-    if ratio == 1.0:
-        np.testing.assert_array_equal(out[0], power)
