@@ -37,7 +37,7 @@ def whispered(signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     less of the low frequencies; each as loud as it was."""
     hop = int(rng.integers(64, 161))
     size = 4 * hop
-    # A squared sine overlaps to 3/2.
+    # Applied twice, it overlaps to a constant.
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
     padded = np.pad(signals.astype(np.float64), ((0, 0), (size, 2 * size)))
     breath = rng.normal(size=padded.shape[1])
