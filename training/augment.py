@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from seedvc_live.engines.nano import grid
+from seedvc_live.evaluate import degrade
 
 RATE = grid.ANALYSIS_RATE
 
@@ -33,29 +34,18 @@ def degraded(samples: np.ndarray, rng: np.random.Generator, louder: float = 0.0)
 
 
 def whispered(signals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Signals (k, n) at 16 kHz whispered: one noise under each one's spectrum, smoothed over a harmonic or two, with
-    less of the low frequencies; each as loud as it was."""
-    hop = int(rng.integers(64, 161))
-    size = 4 * hop
-    # Applied twice, it overlaps to a constant.
-    window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
-    padded = np.pad(signals.astype(np.float64), ((0, 0), (size, 2 * size)))
-    breath = rng.normal(size=padded.shape[1])
-    pieces = np.lib.stride_tricks.sliding_window_view(np.vstack([padded, breath]), size, axis=1)[:, ::hop] * window
-    spectra = np.fft.rfft(pieces)
-    power, breath = np.abs(spectra[:-1]) ** 2, spectra[-1]
-    # Wide enough that a voice's harmonics merge.
-    width = 2 * round(rng.uniform(100, 250) * size / RATE / 2) + 1
-    sums = np.cumsum(np.pad(power, ((0, 0), (0, 0), (width // 2 + 1, width // 2)), mode="reflect"), -1)
-    envelope = np.sqrt(np.maximum(sums[..., width:] - sums[..., :-width], 0) / width)
-    frequency = np.fft.rfftfreq(size, 1 / RATE)
-    tilt = (frequency / np.hypot(frequency, rng.uniform(300, 2000))) ** rng.uniform(0.5, 1.5)
-    pieces = np.fft.irfft(breath * envelope * tilt, size) * window
-    out = np.zeros(padded.shape)
-    for index in range(pieces.shape[1]):
-        out[:, index * hop : index * hop + size] += pieces[:, index]
-    out = out[:, size : size + signals.shape[1]]
-    return np.stack([one * (_rms(was) / _rms(one)) for one, was in zip(out, signals, strict=True)]).astype(np.float32)
+    """Signals (k, n) at 16 kHz whispered: the same noise under each one's spectrum, smoothed over a harmonic or two."""
+    hop, seed = int(rng.integers(64, 161)), int(rng.integers(1 << 31))
+    # Bins on either side of one; wide enough that a voice's harmonics merge.
+    reach = round(rng.uniform(100, 250) * 4 * hop / RATE / 2)
+    edge, slope = rng.uniform(300, 2000), rng.uniform(0.5, 1.5)
+
+    def smoothed(magnitude: np.ndarray) -> np.ndarray:
+        power = np.pad(magnitude**2, ((0, 0), (reach, reach)), mode="reflect")
+        return np.sqrt(np.lib.stride_tricks.sliding_window_view(power, 2 * reach + 1, axis=1).mean(-1))
+
+    copies = [degrade.whisper(one.astype(np.float64), RATE, seed, hop, smoothed, edge, slope) for one in signals]
+    return np.stack(copies).astype(np.float32)
 
 
 def _rms(samples: np.ndarray) -> float:

@@ -18,8 +18,7 @@ pytestmark = pytest.mark.torch
 
 CONFIG = {
     "rows": 3, "steps": 90, "shifted": 1, "perturb": [0.8, 1.25], "kinds": {"recorded": 1.0, "acted": 0.5},
-    "degraded": 0.0, "quiet": 0.0, "cold": 0.0, "masked": 0.0,
-    "whispered": 0.0,
+    "degraded": 0.0, "quiet": 0.0, "cold": 0.0, "masked": 0.0, "whispered": 0.0,
 }  # fmt: skip
 
 

@@ -121,13 +121,23 @@ def _clipped(samples: Array, rate: int, seed: int) -> Array:
     return _as_loud(np.clip(samples, -limit, limit), samples)
 
 
-def _whispered(samples: Array, rate: int, seed: int) -> Array:
-    """The voice replaced by noise: the speech's envelope on it, weak below `WHISPER_EDGE`, as loud as the speech.
+def whisper(
+    samples: Array, rate: int, seed: int, hop: int, smoothed: Callable[[Array], Array], edge: float, slope: float = 1.0
+) -> Array:
+    """The voice replaced by noise: the speech's envelope on it, weak below `edge` Hz, as loud as the speech.
 
     What sets whispers apart is that they have no voice, and less of the low frequencies (T. Ito et al., "Analysis and
     recognition of whispered speech", Speech Communication 2005); that formants move a little is left out.
+
+    Args:
+        samples: shape (n,).
+        hop: samples from one frame to the next; frames are four times as long.
+        smoothed: magnitude spectra (frames, 2 * hop + 1) without their harmonics.
+        slope: of the low frequencies, in 6 dB an octave.
+
+    Returns:
+        shape (n,).
     """
-    hop = round(0.008 * rate)
     size = 4 * hop
     window = np.hanning(size + 1)[:-1]
     padded = np.pad(samples, (size, 2 * size))
@@ -136,18 +146,24 @@ def _whispered(samples: Array, rate: int, seed: int) -> Array:
         np.fft.rfft(np.lib.stride_tricks.sliding_window_view(signal, size)[::hop] * window)
         for signal in (padded, noise)
     )
-    # A floor, so that the logarithm of silence is finite.
-    magnitude = np.abs(speech)
-    cepstrum = np.fft.irfft(np.log(magnitude + 1e-6 * magnitude.max() + 1e-30))
-    quefrency = np.minimum(np.arange(size), size - np.arange(size)) / rate
-    envelope = np.exp(np.fft.rfft(cepstrum * (quefrency <= _DETAIL)).real)
     frequency = np.fft.rfftfreq(size, 1 / rate)
-    tilt = frequency / np.sqrt(frequency**2 + WHISPER_EDGE**2)
-    pieces = np.fft.irfft(breath * envelope * tilt) * window
+    tilt = (frequency / np.sqrt(frequency**2 + edge**2)) ** slope
+    pieces = np.fft.irfft(breath * smoothed(np.abs(speech)) * tilt) * window
     out = np.zeros(len(padded))
     for start, piece in zip(range(0, len(padded), hop), pieces, strict=False):
         out[start : start + size] += piece
     return _as_loud(out[size : size + len(samples)], samples)
+
+
+def _whispered(samples: Array, rate: int, seed: int) -> Array:
+    def formants(magnitude: Array) -> Array:
+        # A floor, so that the logarithm of silence is finite.
+        cepstrum = np.fft.irfft(np.log(magnitude + 1e-6 * magnitude.max() + 1e-30))
+        size = cepstrum.shape[-1]
+        quefrency = np.minimum(np.arange(size), size - np.arange(size)) / rate
+        return np.exp(np.fft.rfft(cepstrum * (quefrency <= _DETAIL)).real)
+
+    return whisper(samples, rate, seed, round(0.008 * rate), formants, WHISPER_EDGE)
 
 
 CONDITIONS: dict[str, Callable[[Array, int, int], Array]] = {
